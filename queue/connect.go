@@ -1,0 +1,142 @@
+package queue
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/synadia-io/orbit.go/natscontext"
+)
+
+// Connection says how to reach a NATS server, in the terms that NATS users know.
+type Connection struct {
+	// URL is one or more server URLs, separated by commas.
+	URL string
+	// Context is the name of a nats CLI context, or a path to its file; it
+	// names the server when URL is empty.
+	Context string
+	// Name is what the server shows for this connection.
+	Name string
+
+	Creds    string // path of a credentials file
+	NKey     string // path of an NKey seed file
+	User     string
+	Password string
+	Token    string
+	TLSCert  string // path of the client's certificate
+	TLSKey   string // path of its key
+	TLSCA    string // path of the authorities to trust
+
+	// InProcess connects without a socket; embednats sets it.
+	InProcess nats.InProcessConnProvider
+	// OnEvent is told of disconnects, reconnects and asynchronous errors.
+	OnEvent func(event string, err error)
+}
+
+// Connect opens a connection that reconnects for ever once it was up. The
+// error of a first attempt wraps ErrNoServer when nobody answered.
+func Connect(c Connection) (*nats.Conn, error) {
+	opts, err := c.options()
+	if err != nil {
+		return nil, err
+	}
+	if c.Context != "" && c.URL == "" && c.InProcess == nil {
+		nc, _, err := natscontext.Connect(c.Context, opts...)
+		if err != nil {
+			return nil, fmt.Errorf("cannot connect with the NATS context %q: %w; `nats context ls` lists the contexts", c.Context, err)
+		}
+		return nc, nil
+	}
+	nc, err := nats.Connect(c.URL, opts...)
+	switch {
+	case err == nil:
+		return nc, nil
+	case errors.Is(err, nats.ErrAuthorization), strings.Contains(strings.ToLower(err.Error()), "authorization"):
+		return nil, fmt.Errorf("cannot connect to %s: the server refuses these credentials (%w): check --creds, --nkey, --user or --token", c.URL, err)
+	case errors.Is(err, nats.ErrNoServers), errors.Is(err, nats.ErrTimeout), isDialError(err):
+		return nil, fmt.Errorf("cannot connect to %s: %w (%v): start a nats-server with JetStream there, or name another with --server", c.URL, ErrNoServer, err)
+	}
+	return nil, fmt.Errorf("cannot connect to %s: %w", c.URL, err)
+}
+
+func isDialError(err error) bool {
+	var op interface{ Timeout() bool }
+	return errors.As(err, &op)
+}
+
+func (c Connection) options() ([]nats.Option, error) {
+	opts := []nats.Option{
+		nats.Name(c.Name),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(250 * time.Millisecond),
+		nats.ReconnectJitter(250*time.Millisecond, time.Second),
+		nats.Timeout(5 * time.Second),
+	}
+	if on := c.OnEvent; on != nil {
+		opts = append(opts,
+			nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { on("disconnected", err) }),
+			nats.ReconnectHandler(func(*nats.Conn) { on("reconnected", nil) }),
+			nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { on("error", err) }))
+	} else {
+		// The library's own handler prints to stderr, which belongs to the job's
+		// output in the commands.
+		opts = append(opts, nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
+	}
+	if c.InProcess != nil {
+		opts = append(opts, nats.InProcessServer(c.InProcess))
+	}
+	if c.Creds != "" {
+		opts = append(opts, nats.UserCredentials(c.Creds))
+	}
+	if c.NKey != "" {
+		opt, err := nats.NkeyOptionFromSeed(c.NKey)
+		if err != nil {
+			return nil, fmt.Errorf("cannot read the NKey seed %s: %w", c.NKey, err)
+		}
+		opts = append(opts, opt)
+	}
+	if c.User != "" {
+		opts = append(opts, nats.UserInfo(c.User, c.Password))
+	}
+	if c.Token != "" {
+		opts = append(opts, nats.Token(c.Token))
+	}
+	if c.TLSCA != "" {
+		if _, err := os.Stat(c.TLSCA); err != nil {
+			return nil, fmt.Errorf("cannot read the TLS authorities: %w", err)
+		}
+		opts = append(opts, nats.RootCAs(c.TLSCA))
+	}
+	if c.TLSCert != "" || c.TLSKey != "" {
+		if _, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey); err != nil {
+			return nil, fmt.Errorf("cannot load the TLS client certificate: %w", err)
+		}
+		opts = append(opts, nats.ClientCert(c.TLSCert, c.TLSKey))
+	}
+	return opts, nil
+}
+
+// CheckJetStream returns an error that wraps ErrNoJetStream when the
+// connection's account can't use JetStream.
+func CheckJetStream(ctx context.Context, nc *nats.Conn) error {
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return err
+	}
+	_, err = js.AccountInfo(ctx)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, nats.ErrNoResponders):
+		return fmt.Errorf("%w on %s: start nats-server with -js (or a jetstream block in its configuration)", ErrNoJetStream, nc.ConnectedUrlRedacted())
+	case errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
+		return fmt.Errorf("%w for this account on %s: enable it for the account", ErrNoJetStream, nc.ConnectedUrlRedacted())
+	}
+	return fmt.Errorf("cannot ask %s about JetStream: %w", nc.ConnectedUrlRedacted(), err)
+}

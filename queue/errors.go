@@ -1,0 +1,29 @@
+package queue
+
+import "errors"
+
+// Errors that callers may test for with errors.Is. Each wraps into a message
+// that names the cause and the remedy.
+var (
+	// ErrNoServer: no NATS server answered. Nothing was sent.
+	ErrNoServer = errors.New("no NATS server there")
+	// ErrNoJetStream: the server or the account has JetStream disabled.
+	// Nothing was sent.
+	ErrNoJetStream = errors.New("JetStream is not enabled")
+	// ErrNoPool: no stream takes the pool's jobs. The job was not stored.
+	ErrNoPool = errors.New("no such pool")
+	// ErrPoolFull: the pool's stream reached its cap. The job was not stored.
+	ErrPoolFull = errors.New("the pool is full")
+	// ErrTooLarge: the encoded job exceeds what the server takes. It was not sent.
+	ErrTooLarge = errors.New("the job is too large")
+	// ErrIDUsed: another job has the same id in this batch. The new job has
+	// no result and will not run.
+	ErrIDUsed = errors.New("the id is used by another job")
+	// ErrShape: a stream or consumer exists with settings that molt can't work
+	// with. Nothing was changed.
+	ErrShape = errors.New("the stream has another shape")
+	// ErrNotFound: there is neither a stored result nor a waiting job.
+	ErrNotFound = errors.New("unknown job")
+	// ErrSettled: the delivery was settled before; the earlier call counts.
+	ErrSettled = errors.New("the delivery is settled already")
+)

@@ -1,0 +1,102 @@
+package queue
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"github.com/nats-io/nats.go"
+)
+
+// Finder looks up which of many jobs have a stored result, in one request for
+// all of them: it stands on every job's way, so that a used id is noticed
+// before the job runs. One goroutine owns a Finder.
+//
+// A replica may answer, so that the newest results can be missing. That is
+// allowed: the result stream refuses a second result whatever was found.
+type Finder struct {
+	nc      *nats.Conn
+	subject string
+	inbox   string
+	replies chan *nats.Msg
+	sub     *nats.Subscription
+	last    uint64 // number of the latest request, the last token of its reply subject
+}
+
+// maxFind is the most subjects that one request may ask for; the server sends
+// no more than 1024 messages for one.
+const maxFind = 512
+
+// Finder returns a new finder; Close ends it.
+func (q *Queue) Finder() (*Finder, error) {
+	f := &Finder{
+		nc:      q.nc,
+		subject: "$JS.API.DIRECT.GET." + q.results.stream,
+		inbox:   q.nc.NewInbox() + ".",
+		replies: make(chan *nats.Msg, 2*maxFind),
+	}
+	var err error
+	if f.sub, err = q.nc.ChanSubscribe(f.inbox+"*", f.replies); err != nil {
+		return nil, fmt.Errorf("cannot subscribe for stored results: %w", err)
+	}
+	return f, nil
+}
+
+// Close ends the finder's subscription.
+func (f *Finder) Close() error { return f.sub.Unsubscribe() }
+
+// Find tells each of up to maxFind deliveries whether its job has a result.
+func (f *Finder) Find(ctx context.Context, deliveries []*Delivery) error {
+	wanted := make(map[string][]*Delivery, len(deliveries))
+	var request struct {
+		Subjects []string `json:"multi_last"`
+	}
+	for _, d := range deliveries {
+		if _, ok := wanted[d.ResultSubject]; !ok {
+			request.Subjects = append(request.Subjects, d.ResultSubject)
+		}
+		wanted[d.ResultSubject] = append(wanted[d.ResultSubject], d)
+	}
+	body, err := json.Marshal(request)
+	if err != nil {
+		return err
+	}
+	f.last++
+	reply := f.inbox + strconv.FormatUint(f.last, 10)
+	if err := f.nc.PublishRequest(f.subject, reply, body); err != nil {
+		return fmt.Errorf("cannot look for stored results: %w", err)
+	}
+	for {
+		select {
+		case m := <-f.replies:
+			// What belongs to an earlier request came too late for it.
+			if m.Subject != reply {
+				continue
+			}
+			done, err := f.accept(m, wanted)
+			if done || err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return fmt.Errorf("cannot look for stored results: %w", context.Cause(ctx))
+		}
+	}
+}
+
+// accept books one reply; done is true for the one that says there are no more.
+func (f *Finder) accept(m *nats.Msg, wanted map[string][]*Delivery) (done bool, err error) {
+	switch status := m.Header.Get("Status"); status {
+	case "":
+	case "204", "404": // the end of the batch; nothing stored
+		return true, nil
+	default:
+		return true, fmt.Errorf("cannot look for stored results: the server says %s %s", status, m.Header.Get("Description"))
+	}
+	subject := m.Header.Get("Nats-Subject")
+	stored := storedFrom(subject, m.Header, m.Data)
+	for _, d := range wanted[subject] {
+		d.stored = stored
+	}
+	return false, nil
+}

@@ -1,0 +1,188 @@
+package queue
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// headerAllowance is what a message's headers may take of the server's
+// maximum payload beside the body, in bytes.
+const headerAllowance = 4 << 10
+
+// Queue is a worker's end of one pool: it turns messages into deliveries and
+// settles them.
+type Queue struct {
+	nc       *nats.Conn
+	subjects Subjects
+	pool     string
+	results  resultStore
+	consumer jetstream.Consumer
+	created  time.Time // the stream's creation, part of default ids
+	policy   Policy
+}
+
+// Policy is what a pool's worker holds jobs to.
+type Policy struct {
+	// MaxJobBytes refuses larger messages before they are decoded.
+	MaxJobBytes int
+	// ReplyAllow lists the NATS patterns that a reply_to may match.
+	ReplyAllow []string
+	// AckWait must be the consumer's.
+	AckWait time.Duration
+}
+
+// Open provisions the pool's streams and returns the worker's end of it.
+func Open(ctx context.Context, nc *nats.Conn, s Subjects, pool PoolStream, results ResultStreams, policy Policy) (*Queue, error) {
+	if err := CheckJetStream(ctx, nc); err != nil {
+		return nil, err
+	}
+	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(MaxAsked), jetstream.WithPublishAsyncTimeout(5*time.Second))
+	if err != nil {
+		return nil, err
+	}
+	if err := EnsureResults(ctx, js, s, results); err != nil {
+		return nil, err
+	}
+	consumer, err := EnsurePool(ctx, js, s, pool)
+	if err != nil {
+		return nil, err
+	}
+	stream, err := js.Stream(ctx, s.JobsStream(pool.Pool))
+	if err != nil {
+		return nil, err
+	}
+	return &Queue{
+		nc: nc, subjects: s, pool: pool.Pool,
+		results:  resultStore{nc: nc, js: js, stream: s.ResultsStream()},
+		consumer: consumer,
+		created:  stream.CachedInfo().Created,
+		policy:   policy,
+	}, nil
+}
+
+// Source returns a new source of the pool's jobs.
+func (q *Queue) Source() (*Source, error) { return NewSource(q.nc, q.consumer) }
+
+// Receive wraps a job's message. A message that can't be decoded is a delivery
+// too: its Err says what is wrong, and Reject settles it.
+func (q *Queue) Receive(m *nats.Msg) (*Delivery, error) {
+	meta, err := m.Metadata()
+	if err != nil {
+		return nil, fmt.Errorf("cannot read a message's JetStream metadata: %w", err)
+	}
+	d := &Delivery{
+		queue: q, msg: m,
+		Attempt:     int(meta.NumDelivered),
+		Sequence:    meta.Sequence.Stream,
+		SubmittedAt: meta.Timestamp,
+		received:    time.Now(),
+	}
+	d.leased = d.received
+	d.Namespace, err = q.subjects.NamespaceOf(m.Subject)
+	if err != nil {
+		d.Namespace = DefaultNamespace
+		d.Err = err
+	}
+	d.decode()
+	return d, nil
+}
+
+// decode fills in the job, its defaults, its digest and where results go.
+func (d *Delivery) decode() {
+	if limit := d.queue.policy.MaxJobBytes; d.Err == nil && limit > 0 && len(d.msg.Data) > limit {
+		d.Err = fmt.Errorf("the job's message has %d bytes, the pool takes %d: send less, or raise max_job_bytes", len(d.msg.Data), limit)
+	}
+	if d.Err == nil {
+		d.Encoding, d.Err = DetectEncoding(d.msg.Header.Get(HeaderContentType), d.msg.Data)
+	}
+	if d.Err == nil {
+		d.Job, d.Err = DecodeJob(d.Encoding, d.msg.Data)
+	}
+	var partial *DecodeError
+	if errors.As(d.Err, &partial) {
+		d.Job = Job{ID: partial.ID, Batch: partial.Batch, ReplyTo: partial.ReplyTo}
+		if partial.Unidentified {
+			// The header's id might be another job's in the default batch.
+			d.Job.ID = d.sequenceID()
+		}
+	}
+	d.defaults()
+	if d.Err == nil {
+		// The id may have come from the header, which nobody has checked yet.
+		d.Err = CheckID("id", d.Job.ID)
+	}
+	if d.Err != nil {
+		sum := sha256.Sum256(d.msg.Data)
+		d.Digest = hex.EncodeToString(sum[:])
+		d.dropUnusableNames()
+	} else {
+		d.Digest = d.Job.Digest()
+	}
+	d.checkReplyTo()
+	d.ResultSubject = d.queue.subjects.Result(d.Namespace, d.Job.Batch, d.Job.ID)
+}
+
+func (d *Delivery) defaults() {
+	if d.Job.ID == "" {
+		d.Job.ID = d.msg.Header.Get(HeaderID)
+	}
+	if d.Job.ID == "" {
+		d.Job.ID = d.sequenceID()
+	}
+	if d.Job.Batch == "" {
+		d.Job.Batch = DefaultBatch
+	}
+	if d.Job.ReplyTo == "" {
+		d.Job.ReplyTo = d.msg.Header.Get(HeaderReplyTo)
+	}
+}
+
+// sequenceID is the id of a job that has none, the same on every delivery.
+func (d *Delivery) sequenceID() string {
+	return SequenceID(d.queue.created, d.Sequence)
+}
+
+// SequenceID returns the id of a job that was published without one, from its
+// stream's creation time and its stream sequence (the publish acknowledgement
+// has the latter).
+func SequenceID(created time.Time, sequence uint64) string {
+	return fmt.Sprintf("seq-%d-%d", created.Unix(), sequence)
+}
+
+// dropUnusableNames replaces what a refused job can't be filed under.
+func (d *Delivery) dropUnusableNames() {
+	if CheckID("id", d.Job.ID) != nil {
+		d.Job.ID = d.sequenceID()
+	}
+	if CheckID("batch", d.Job.Batch) != nil {
+		d.Job.Batch, d.Job.ID = DefaultBatch, d.sequenceID()
+	}
+	d.Job.Metadata = nil
+}
+
+func (d *Delivery) checkReplyTo() {
+	if d.Job.ReplyTo == "" {
+		return
+	}
+	if err := d.queue.subjects.CheckReplyTo(d.Job.ReplyTo, d.queue.policy.ReplyAllow); err != nil {
+		d.Job.ReplyTo = ""
+		if d.Err == nil {
+			d.Err = err
+		}
+	}
+}
+
+// resultContentType is how the results of jobs in this encoding are encoded.
+func (e Encoding) resultContentType() string {
+	if e == EncodingMsgpack {
+		return e.ContentType()
+	}
+	return EncodingJSON.ContentType()
+}

@@ -1,0 +1,134 @@
+package queue
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	// pullExpires is how long the server keeps a pull request; it bounds how
+	// long a request outlives the demand it was made for.
+	pullExpires = 5 * time.Second
+	// pullGrace is how late the server's word that a request expired may come
+	// before the request is taken for lost (a reconnect, a lost leader).
+	pullGrace = 2 * time.Second
+	// MaxAsked is the most messages that a Source can have under way.
+	MaxAsked = 4096
+)
+
+// Source pulls one pool's jobs. It asks the server for exactly as many
+// messages as its owner has room for: prefetched messages age, because their
+// AckWait runs while they wait. One goroutine owns a Source.
+type Source struct {
+	nc       *nats.Conn
+	subject  string // where pull requests go
+	inbox    string // where the server sends the messages
+	sub      *nats.Subscription
+	messages chan *nats.Msg
+
+	asked      int       // messages that requests under way may still bring
+	lastExpiry time.Time // when the newest request is over at the latest
+	reconnects uint64
+}
+
+// NewSource subscribes for the consumer's messages; nothing is delivered
+// before Ask.
+func NewSource(nc *nats.Conn, consumer jetstream.Consumer) (*Source, error) {
+	info := consumer.CachedInfo()
+	s := &Source{
+		nc:       nc,
+		subject:  fmt.Sprintf("$JS.API.CONSUMER.MSG.NEXT.%s.%s", info.Stream, info.Name),
+		inbox:    nc.NewInbox(),
+		messages: make(chan *nats.Msg, MaxAsked),
+	}
+	sub, err := nc.ChanSubscribe(s.inbox, s.messages)
+	if err != nil {
+		return nil, fmt.Errorf("cannot subscribe for jobs: %w", err)
+	}
+	s.sub = sub
+	return s, nil
+}
+
+// Messages is what the server sends: jobs and words about requests. Pass each
+// to Accept.
+func (s *Source) Messages() <-chan *nats.Msg { return s.messages }
+
+// Asked returns how many more messages the requests under way may bring.
+func (s *Source) Asked() int { return s.asked }
+
+// Ask requests n more messages; Asked may not exceed MaxAsked.
+func (s *Source) Ask(n int) error {
+	body, err := json.Marshal(struct {
+		Batch   int           `json:"batch"`
+		Expires time.Duration `json:"expires"`
+	}{n, pullExpires})
+	if err != nil {
+		return err
+	}
+	if err := s.nc.PublishRequest(s.subject, s.inbox, body); err != nil {
+		return fmt.Errorf("cannot ask for jobs: %w", err)
+	}
+	s.asked += n
+	s.lastExpiry = time.Now().Add(pullExpires + pullGrace)
+	return nil
+}
+
+// Accept books a message and reports whether it is a job. An error is the
+// server's word that the consumer can't serve any more.
+func (s *Source) Accept(m *nats.Msg) (job bool, err error) {
+	status := m.Header.Get("Status")
+	if len(m.Data) != 0 || status == "" {
+		s.asked = max(s.asked-1, 0)
+		return true, nil
+	}
+	description := m.Header.Get("Description")
+	switch {
+	case status == "100": // idle heartbeat
+		return false, nil
+	case status == "408": // a request expired; the header says what it still wanted
+		pending, err := strconv.Atoi(m.Header.Get("Nats-Pending-Messages"))
+		if err != nil {
+			pending = s.asked
+		}
+		s.asked = max(s.asked-pending, 0)
+		return false, nil
+	}
+	// Everything else (a new leader, a shutdown, nobody there) ends all requests.
+	s.asked = 0
+	switch {
+	case status == "503":
+		return false, errors.New("nobody answers for the pool's consumer: its stream may be gone, or its cluster has no leader")
+	case strings.Contains(description, "Consumer Deleted"):
+		return false, errors.New("the pool's consumer was deleted: restart the worker to create it again")
+	}
+	return false, nil
+}
+
+// DropLost forgets requests whose end the server will never announce, because
+// the connection or the leader was lost meanwhile, so that they are asked again.
+func (s *Source) DropLost(now time.Time) {
+	reconnects := s.nc.Stats().Reconnects
+	if reconnects != s.reconnects || s.asked > 0 && now.After(s.lastExpiry) {
+		s.asked = 0
+	}
+	s.reconnects = reconnects
+}
+
+// Close withdraws the requests under way. What the server had sent before is
+// is in Messages when Close returns, so that the owner can give it back.
+func (s *Source) Close(ctx context.Context) error {
+	if err := s.sub.Drain(); err != nil {
+		return fmt.Errorf("cannot withdraw the requests for jobs: %w", err)
+	}
+	// The flush's answer comes behind everything that the server sent before
+	// it saw the end of the subscription.
+	return s.nc.FlushWithContext(ctx)
+}

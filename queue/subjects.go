@@ -1,0 +1,149 @@
+package queue
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Defaults of the wire contract.
+const (
+	DefaultPrefix    = "molt"
+	DefaultPool      = "default"
+	DefaultNamespace = "default"
+	DefaultBatch     = "jobs"
+)
+
+// Subjects names every stream, subject and message id of one prefix.
+type Subjects struct{ prefix string }
+
+// NewSubjects returns the names under the prefix. The prefix is one NATS
+// token of letters, digits, '_' and '-'; empty means DefaultPrefix.
+func NewSubjects(prefix string) (Subjects, error) {
+	if prefix == "" {
+		prefix = DefaultPrefix
+	}
+	if err := checkToken("prefix", prefix); err != nil {
+		return Subjects{}, err
+	}
+	return Subjects{prefix: prefix}, nil
+}
+
+// Prefix returns the first token of every subject.
+func (s Subjects) Prefix() string { return s.prefix }
+
+// stream returns a stream's name: the prefix in capitals, then the kind.
+func (s Subjects) stream(kind string) string {
+	return strings.ToUpper(s.prefix) + "_" + kind
+}
+
+// JobsStream returns the name of the pool's job stream.
+func (s Subjects) JobsStream(pool string) string { return s.stream("JOBS_" + pool) }
+
+// JobsConsumer returns the name of the durable consumer that every worker of
+// the pool shares.
+func (s Subjects) JobsConsumer() string { return "workers" }
+
+// ResultsStream returns the name of the stream of results.
+func (s Subjects) ResultsStream() string { return s.stream("RESULTS") }
+
+// DeadStream returns the name of the stream of dead jobs.
+func (s Subjects) DeadStream() string { return s.stream("DEAD") }
+
+// Jobs returns the subject that a namespace's producers publish the pool's
+// jobs to. The default namespace has the short form.
+func (s Subjects) Jobs(pool, namespace string) string {
+	if namespace == "" || namespace == DefaultNamespace {
+		return s.prefix + ".jobs." + pool
+	}
+	return s.prefix + ".jobs." + pool + "." + namespace
+}
+
+// JobsAll returns the subjects of the pool's stream.
+func (s Subjects) JobsAll(pool string) []string {
+	return []string{s.prefix + ".jobs." + pool, s.prefix + ".jobs." + pool + ".*"}
+}
+
+// NamespaceOf returns the namespace of a job's subject: its fourth token.
+func (s Subjects) NamespaceOf(subject string) (string, error) {
+	tokens := strings.Split(subject, ".")
+	switch {
+	case len(tokens) == 3:
+		return DefaultNamespace, nil
+	case len(tokens) == 4 && checkToken("namespace", tokens[3]) == nil:
+		return tokens[3], nil
+	}
+	return "", fmt.Errorf("subject %q carries no namespace: publish to %s.jobs.<pool> or %s.jobs.<pool>.<namespace>, the namespace of letters, digits, '_' and '-'", subject, s.prefix, s.prefix)
+}
+
+// Result returns the subject that the job's result is stored at.
+func (s Subjects) Result(namespace, batch, id string) string {
+	return s.prefix + ".results." + namespace + "." + EscapeToken(batch) + "." + EscapeToken(id)
+}
+
+// ResultsOfBatch returns the wildcard over one batch's results.
+func (s Subjects) ResultsOfBatch(namespace, batch string) string {
+	return s.prefix + ".results." + namespace + "." + EscapeToken(batch) + ".*"
+}
+
+// ResultsAll returns the wildcard over all results.
+func (s Subjects) ResultsAll() string { return s.prefix + ".results.>" }
+
+// Dead returns the subject of the pool's dead jobs.
+func (s Subjects) Dead(pool string) string { return s.prefix + ".dead." + pool }
+
+// DeadAll returns the wildcard over all dead jobs.
+func (s Subjects) DeadAll() string { return s.prefix + ".dead.>" }
+
+// MessageID returns the id by which JetStream recognises a second publish of
+// the same job.
+func MessageID(batch, id, digest string) string {
+	return EscapeToken(batch) + "." + EscapeToken(id) + "." + digest
+}
+
+// EscapeToken percent-encodes what a NATS token can't safely hold: every byte
+// outside [A-Za-z0-9_-].
+func EscapeToken(s string) string {
+	clean := 0
+	for clean < len(s) && isTokenByte(s[clean]) {
+		clean++
+	}
+	if clean == len(s) {
+		return s
+	}
+	const hex = "0123456789ABCDEF"
+	var b strings.Builder
+	b.Grow(len(s) + 16)
+	b.WriteString(s[:clean])
+	for i := clean; i < len(s); i++ {
+		if c := s[i]; isTokenByte(c) {
+			b.WriteByte(c)
+		} else {
+			b.WriteByte('%')
+			b.WriteByte(hex[c>>4])
+			b.WriteByte(hex[c&15])
+		}
+	}
+	return b.String()
+}
+
+func isTokenByte(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_' || c == '-'
+}
+
+// CheckPool returns an error when the name can't be a pool's.
+func CheckPool(name string) error { return checkToken("pool", name) }
+
+// CheckNamespace returns an error when the name can't be a namespace's.
+func CheckNamespace(name string) error { return checkToken("namespace", name) }
+
+func checkToken(what, s string) error {
+	if s == "" || len(s) > 64 {
+		return fmt.Errorf("%s %q must have 1 to 64 characters", what, s)
+	}
+	for i := 0; i < len(s); i++ {
+		if !isTokenByte(s[i]) {
+			return fmt.Errorf("%s %q may hold only letters, digits, '_' and '-'", what, s)
+		}
+	}
+	return nil
+}
