@@ -1,0 +1,70 @@
+package worker
+
+import (
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/seed-0f8c9bb6/molt/isolation"
+	"github.com/seed-0f8c9bb6/molt/queue"
+)
+
+// Config describes one worker.
+type Config struct {
+	// Name identifies the worker in results and logs.
+	Name string
+	// Subjects names the streams.
+	Subjects queue.Subjects
+	// Results describes the result streams, should they have to be created.
+	Results queue.ResultStreams
+	// Pools are the pools that this worker serves.
+	Pools []PoolConfig
+	// WorkDir is where the interpreters' directories are made; empty: the
+	// system's temporary directory.
+	WorkDir string
+	// DrainTimeout is how long running jobs may take to finish when the
+	// worker is stopped; after that they are killed and given back.
+	DrainTimeout time.Duration
+	// Log gets one line for each thing an operator should know.
+	Log *zap.Logger
+}
+
+// PoolConfig describes one pool on one worker.
+type PoolConfig struct {
+	// Stream describes the pool's stream and consumer.
+	Stream queue.PoolStream
+	// Mode is how the pool's jobs are kept apart.
+	Mode isolation.Mode
+	// Interpreters is the number of slots.
+	Interpreters int
+	// Python is the interpreter's path, or a name looked up in PATH.
+	Python string
+	// Budget is the number of executions after which an interpreter is
+	// replaced; 0: never.
+	Budget int
+	// Timeout is the wall-clock limit of a job that names none and the cap of
+	// one that does; 0: no limit.
+	Timeout time.Duration
+	// MemoryBytes is the same for memory; 0: no limit.
+	MemoryBytes int64
+	// Attempts is how many deliveries a job may take before it is recorded as
+	// dead and answered with an infra_error.
+	Attempts int
+	// OutputCap limits what is kept of each output of a job, in bytes.
+	OutputCap int
+	// MaxJobBytes refuses larger job messages before they are decoded.
+	MaxJobBytes int
+	// ReplyAllow lists the NATS patterns that a reply_to may match.
+	ReplyAllow []string
+	// Env is added to the interpreters' environment, "KEY=value".
+	Env []string
+}
+
+// Defaults of a pool.
+const (
+	DefaultTimeout      = 60 * time.Second
+	DefaultAttempts     = 5
+	DefaultOutputCap    = 256 << 10
+	DefaultMaxJobBytes  = 8 << 20
+	DefaultDrainTimeout = 30 * time.Second
+)

@@ -1,0 +1,234 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
+
+	"github.com/seed-0f8c9bb6/molt/pyproc"
+	"github.com/seed-0f8c9bb6/molt/queue"
+)
+
+const (
+	// settleTimeout bounds one job's settlement: the store's own patience, then
+	// the acknowledgement.
+	settleTimeout = 45 * time.Second
+	// maxSettling bounds the jobs whose results are on their way; when as many
+	// are, slots wait.
+	maxSettling = 256
+)
+
+// pool runs one pool's jobs on this worker.
+type pool struct {
+	name   string
+	cfg    PoolConfig
+	worker *Worker
+	log    *zap.Logger
+	queue  *queue.Queue
+	slots  []*slot
+
+	backlog *backlog
+	// kick wakes the intake when there is room again.
+	kick chan struct{}
+	pace pace
+
+	// inHand holds every unsettled delivery, so that leases are extended.
+	mu     sync.Mutex
+	inHand map[*queue.Delivery]struct{}
+	hello  pyproc.Hello
+
+	// busy counts the jobs that wait or run; the intake's room is its
+	// capacity less these.
+	busy     atomic.Int64
+	settling chan struct{} // semaphore
+
+	fetching, running context.Context
+	stopFetching      context.CancelCauseFunc
+	stopRunning       context.CancelCauseFunc
+	leasing           context.Context
+	stopLeasing       context.CancelFunc
+
+	intakeWG, slotsWG, settleWG, leaseWG sync.WaitGroup
+
+	started chan error // how each slot's first start went
+	killed  atomic.Bool
+}
+
+func openPool(ctx context.Context, nc *nats.Conn, w *Worker, cfg PoolConfig) (*pool, error) {
+	if cfg.Interpreters < 1 {
+		return nil, fmt.Errorf("interpreters is %d: configure at least 1", cfg.Interpreters)
+	}
+	q, err := queue.Open(ctx, nc, w.cfg.Subjects, cfg.Stream, w.cfg.Results, queue.Policy{
+		MaxJobBytes: cfg.MaxJobBytes,
+		ReplyAllow:  cfg.ReplyAllow,
+		AckWait:     cfg.Stream.AckWait,
+	})
+	if err != nil {
+		return nil, err
+	}
+	p := &pool{
+		name: cfg.Stream.Pool, cfg: cfg, worker: w, queue: q,
+		log:      w.log.With(zap.String("pool", cfg.Stream.Pool)),
+		backlog:  newBacklog(),
+		kick:     make(chan struct{}, 1),
+		inHand:   make(map[*queue.Delivery]struct{}),
+		settling: make(chan struct{}, maxSettling),
+		started:  make(chan error, cfg.Interpreters),
+	}
+	p.fetching, p.stopFetching = context.WithCancelCause(context.Background())
+	p.running, p.stopRunning = context.WithCancelCause(context.Background())
+	p.leasing, p.stopLeasing = context.WithCancel(context.Background())
+	for n := range cfg.Interpreters {
+		p.slots = append(p.slots, newSlot(p, n))
+	}
+	return p, nil
+}
+
+func (p *pool) startSlots() {
+	for _, s := range p.slots {
+		p.slotsWG.Go(s.run)
+	}
+}
+
+// waitReady returns when one interpreter is ready, or with the error of the
+// first that can't start.
+func (p *pool) waitReady(ctx context.Context) error {
+	select {
+	case err := <-p.started:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (p *pool) startIntake() error {
+	source, err := p.queue.Source()
+	if err != nil {
+		return err
+	}
+	finder, err := p.queue.Finder()
+	if err != nil {
+		return err
+	}
+	arrived := make(chan *queue.Delivery, queue.MaxAsked)
+	in := &intake{pool: p, source: source, arrived: arrived}
+	admission := &admission{pool: p, finder: finder, arrived: arrived}
+	p.intakeWG.Go(in.run)
+	p.intakeWG.Go(admission.run)
+	p.leaseWG.Go(p.keepLeases)
+	return nil
+}
+
+func (p *pool) ready() error {
+	if p.fetching.Err() != nil {
+		return errors.New("draining")
+	}
+	for _, s := range p.slots {
+		if st := s.State(); st == StateIdle || st == StateBusy {
+			return nil
+		}
+	}
+	return errors.New("no interpreter is up")
+}
+
+func (p *pool) python() pyproc.Hello {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.hello
+}
+
+func (p *pool) setPython(h pyproc.Hello) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.hello = h
+}
+
+// hold books a delivery that has arrived.
+func (p *pool) hold(d *queue.Delivery) {
+	p.busy.Add(1)
+	p.mu.Lock()
+	p.inHand[d] = struct{}{}
+	p.mu.Unlock()
+}
+
+// leave makes room for another job: one neither waits nor runs any more.
+func (p *pool) leave() {
+	p.busy.Add(-1)
+	select {
+	case p.kick <- struct{}{}:
+	default:
+	}
+}
+
+// release ends the care for a delivery's lease.
+func (p *pool) release(d *queue.Delivery) {
+	p.mu.Lock()
+	delete(p.inHand, d)
+	p.mu.Unlock()
+}
+
+// settle completes the delivery with the result in the background; the job's
+// slot is free meanwhile. It blocks when too many settlements are under way.
+func (p *pool) settle(d *queue.Delivery, complete func(context.Context) error) {
+	p.settling <- struct{}{}
+	p.settleWG.Go(func() {
+		defer func() { p.release(d); <-p.settling }()
+		ctx, cancel := context.WithTimeout(context.Background(), settleTimeout)
+		defer cancel()
+		if err := complete(ctx); err != nil {
+			p.log.Warn("a job is not settled and will be delivered again",
+				zap.String("batch", d.Job.Batch), zap.String("id", d.Job.ID), zap.Error(err))
+		}
+	})
+}
+
+func (p *pool) complete(d *queue.Delivery, r queue.Result) {
+	p.settle(d, func(ctx context.Context) error { return d.Complete(ctx, r) })
+}
+
+// giveBack returns a job that waits or runs to the queue.
+func (p *pool) giveBack(d *queue.Delivery, why string) {
+	p.leave()
+	p.release(d)
+	if err := d.GiveBack(0); err != nil {
+		p.log.Warn("cannot give a job back", zap.String("id", d.Job.ID), zap.Error(err))
+		return
+	}
+	p.log.Debug("gave a job back", zap.String("id", d.Job.ID), zap.String("why", why))
+}
+
+// drain stops the pool in order: fetching, waiting jobs, running jobs,
+// settlements.
+func (p *pool) drain(ctx context.Context) error {
+	p.stopFetching(errStopped)
+	p.intakeWG.Wait()
+	slotsDone := make(chan struct{})
+	go func() { defer close(slotsDone); p.slotsWG.Wait() }()
+	deadline := time.NewTimer(p.worker.cfg.DrainTimeout)
+	defer deadline.Stop()
+	select {
+	case <-slotsDone:
+	case <-deadline.C:
+		p.stopRunning(ErrDrainDeadline)
+	case <-ctx.Done():
+		p.stopRunning(context.Cause(ctx))
+	}
+	<-slotsDone
+	p.stopRunning(errStopped)
+	for _, d := range p.backlog.all() {
+		p.giveBack(d, "drained")
+	}
+	p.settleWG.Wait()
+	p.stopLeasing()
+	p.leaseWG.Wait()
+	if p.killed.Load() {
+		return fmt.Errorf("pool %q: %w", p.name, ErrDrainDeadline)
+	}
+	return nil
+}

@@ -1,0 +1,129 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
+)
+
+// ErrDrainDeadline: jobs were still running at the drain deadline. They were
+// killed and given back; another worker will run them from their beginning.
+var ErrDrainDeadline = errors.New("jobs were killed at the drain deadline and given back")
+
+// errStopped is the cause of everything that ends because the worker stops.
+var errStopped = errors.New("the worker stops")
+
+// Worker serves its pools until it is drained.
+type Worker struct {
+	cfg   Config
+	log   *zap.Logger
+	pools []*pool
+	dir   string
+
+	drain sync.Once
+	err   error
+	done  chan struct{}
+}
+
+// Start provisions the streams, starts the interpreters of every pool and
+// returns when each pool has one that is ready; the rest follow. The
+// connection stays the caller's, who drains it after Drain.
+func Start(ctx context.Context, nc *nats.Conn, cfg Config) (*Worker, error) {
+	if cfg.Log == nil {
+		cfg.Log = zap.NewNop()
+	}
+	if len(cfg.Pools) == 0 {
+		return nil, errors.New("the worker has no pool: configure at least one")
+	}
+	dir, err := os.MkdirTemp(cfg.WorkDir, "molt-worker-")
+	if err != nil {
+		return nil, fmt.Errorf("cannot make the worker's directory: %w", err)
+	}
+	w := &Worker{cfg: cfg, log: cfg.Log, dir: dir, done: make(chan struct{})}
+	for i := range cfg.Pools {
+		p, err := openPool(ctx, nc, w, cfg.Pools[i])
+		if err != nil {
+			_ = os.RemoveAll(dir)
+			return nil, fmt.Errorf("pool %q: %w", cfg.Pools[i].Stream.Pool, err)
+		}
+		w.pools = append(w.pools, p)
+	}
+	if err := w.startPools(ctx); err != nil {
+		stopped, cancel := context.WithCancel(context.Background())
+		cancel()
+		return nil, errors.Join(err, w.Drain(stopped))
+	}
+	return w, nil
+}
+
+func (w *Worker) startPools(ctx context.Context) error {
+	for _, p := range w.pools {
+		p.startSlots()
+	}
+	for _, p := range w.pools {
+		if err := p.waitReady(ctx); err != nil {
+			return fmt.Errorf("pool %q: %w", p.name, err)
+		}
+	}
+	for _, p := range w.pools {
+		if err := p.startIntake(); err != nil {
+			return fmt.Errorf("pool %q: %w", p.name, err)
+		}
+	}
+	return nil
+}
+
+// Ready returns nil while every pool serves jobs, else why not.
+func (w *Worker) Ready() error {
+	select {
+	case <-w.done:
+		return errStopped
+	default:
+	}
+	for _, p := range w.pools {
+		if err := p.ready(); err != nil {
+			return fmt.Errorf("pool %q: %w", p.name, err)
+		}
+	}
+	return nil
+}
+
+// Python returns the version of the named pool's interpreters.
+func (w *Worker) Python(pool string) string {
+	for _, p := range w.pools {
+		if p.name == pool {
+			return p.python().Version
+		}
+	}
+	return ""
+}
+
+// Drain stops the worker: it fetches no more, gives back what has not started,
+// lets running jobs finish for DrainTimeout, then kills and gives back what
+// still runs (ErrDrainDeadline), and returns when everything is settled. When
+// ctx ends, running jobs are killed and given back at once.
+func (w *Worker) Drain(ctx context.Context) error {
+	w.drain.Do(func() {
+		errs := make([]error, len(w.pools))
+		var wg sync.WaitGroup
+		for i, p := range w.pools {
+			wg.Go(func() { errs[i] = p.drain(ctx) })
+		}
+		wg.Wait()
+		w.err = errors.Join(append(errs, os.RemoveAll(w.dir))...)
+		close(w.done)
+	})
+	<-w.done
+	return w.err
+}
+
+// Done is closed when the worker has stopped.
+func (w *Worker) Done() <-chan struct{} { return w.done }
+
+// Err returns what Drain returned; it is valid after Done.
+func (w *Worker) Err() error { return w.err }

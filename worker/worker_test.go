@@ -1,0 +1,339 @@
+package worker_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/seed-0f8c9bb6/molt/queue"
+	"github.com/seed-0f8c9bb6/molt/worker"
+)
+
+// What the job's end means is decided here; how it ends is tested in isolation.
+func TestStatusAndFault(t *testing.T) {
+	t.Parallel()
+	s := serve(t, nil)
+	past := time.Now().Add(-time.Minute)
+	code := func(n int) *int { return &n }
+	for name, c := range map[string]struct {
+		job    queue.Job
+		status queue.Status
+		limit  string
+		exit   *int
+		signal int
+	}{
+		"ok":        {job: queue.Job{Code: "1 + 1"}, status: queue.StatusOK},
+		"exit 0":    {job: queue.Job{Code: "raise SystemExit"}, status: queue.StatusOK, exit: code(0)},
+		"exit 3":    {job: queue.Job{Code: "import sys; sys.exit(3)"}, status: queue.StatusError, exit: code(3)},
+		"raises":    {job: queue.Job{Code: "1 / 0"}, status: queue.StatusError},
+		"syntax":    {job: queue.Job{Code: "1 +"}, status: queue.StatusError},
+		"nul":       {job: queue.Job{Code: "1\x00"}, status: queue.StatusError},
+		"os._exit":  {job: queue.Job{Code: "import os; os._exit(0)"}, status: queue.StatusCrashed, exit: code(0)},
+		"segfault":  {job: queue.Job{Code: "import ctypes; ctypes.string_at(0)"}, status: queue.StatusCrashed, signal: int(syscall.SIGSEGV)},
+		"abort":     {job: queue.Job{Code: "import os; os.abort()"}, status: queue.StatusCrashed, signal: int(syscall.SIGABRT)},
+		"kill self": {job: queue.Job{Code: "import os; os.kill(os.getpid(), 9)"}, status: queue.StatusCrashed, signal: int(syscall.SIGKILL)},
+		"timeout":   {job: queue.Job{Code: "while True: pass", TimeoutMS: 300}, status: queue.StatusTimeout, limit: "wall"},
+		"memory":    {job: queue.Job{Code: "raise MemoryError"}, status: queue.StatusOutOfMemory, limit: "memory"},
+		"expired":   {job: queue.Job{Code: "1", ExpiresAt: &past}, status: queue.StatusExpired},
+	} {
+		c.job.ID, c.job.Metadata = name, map[string]string{"case": name}
+		r := s.run(c.job)
+		if r.Status != c.status || r.Fault != c.status.Fault() || r.Limit != c.limit || r.Signal != c.signal {
+			t.Errorf("%s: %s/%s limit %q signal %d, error %+v", name, r.Status, r.Fault, r.Limit, r.Signal, r.Error)
+		}
+		if (r.ExitCode == nil) != (c.exit == nil) || c.exit != nil && *r.ExitCode != *c.exit {
+			t.Errorf("%s: exit code %v, want %v", name, r.ExitCode, c.exit)
+		}
+		if r.Metadata["case"] != name || r.Worker.Name != "w1" || r.Worker.Pool != "default" || r.Timing.SubmittedAt == "" {
+			t.Errorf("%s: %+v", name, r)
+		}
+		if c.status != queue.StatusOK && r.Error == nil {
+			if c.exit == nil || *c.exit != 0 {
+				t.Errorf("%s: no error says why", name)
+			}
+		}
+		// The next job runs as if nothing had happened.
+		if r := s.run(queue.Job{ID: name + " next", Code: "print(6 * 7)"}); r.Status != queue.StatusOK || r.Stdout != "42\n" {
+			t.Errorf("after %s: %+v %+v", name, r, r.Error)
+		}
+	}
+}
+
+func TestEveryFieldArrives(t *testing.T) {
+	t.Parallel()
+	s := serve(t, nil)
+	stdin := "from stdin"
+	r := s.run(queue.Job{
+		Code: "import os, sys\ndata = open('dir/in.bin', 'rb').read()\nopen('out.txt', 'w').write(input())\n" +
+			"print(n + 1, sys.argv[1:], os.environ['KEY'])\nprint('e', file=sys.stderr)\n[n, data.decode()]",
+		Inputs: []byte(`{"n": 123456789012345678901234567890}`), Stdin: &stdin, Args: []string{"a", "b"},
+		Env: map[string]string{"KEY": "value"}, Files: map[string][]byte{"dir/in.bin": []byte("bytes")},
+		Outputs: &queue.Outputs{Locals: []string{"n", "data", "missing"}, Files: []string{"*.txt"}},
+	})
+	if r.Status != queue.StatusOK || r.Stdout != "123456789012345678901234567891 ['a', 'b'] value\n" || r.Stderr != "e\n" {
+		t.Fatalf("%+v %+v", r, r.Error)
+	}
+	if r.Value != nil || r.Repr == nil || *r.Repr != "[123456789012345678901234567890, 'bytes']" {
+		t.Errorf("value %s, repr %v", r.Value, r.Repr)
+	}
+	if string(r.Files["out.txt"]) != stdin || len(r.Files) != 1 {
+		t.Errorf("files %q", r.Files)
+	}
+	if r.Usage.WallMS <= 0 || r.Usage.MaxRSSBytes <= 0 || r.Python == "" || r.Isolation.Mode != "shared" || len(r.Isolation.Layers) == 0 {
+		t.Errorf("usage %+v, python %q, isolation %+v", r.Usage, r.Python, r.Isolation)
+	}
+}
+
+func TestJobsOnOneSlotRunInOrder(t *testing.T) {
+	t.Parallel()
+	s := serve(t, func(c *worker.Config) { c.Pools[0].Interpreters = 1 })
+	const n = 300
+	submitMany(t, s, n)
+	next := 0
+	for r, err := range s.client.Results(testContext(t), "many") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Status != queue.StatusOK || r.Worker.Execution == 0 || r.Worker.Slot != 0 {
+			t.Errorf("%+v", r)
+		}
+		if next++; next == n {
+			break
+		}
+	}
+	last := s.run(queue.Job{Code: "1"})
+	if last.Worker.Generation == 1 && last.Worker.Execution != n+1 {
+		t.Errorf("execution %d after %d jobs", last.Worker.Execution, n)
+	}
+}
+
+func submitMany(t *testing.T, s *service, n int) {
+	t.Helper()
+	jobs := func(yield func(queue.Job) bool) {
+		for i := range n {
+			if !yield(queue.Job{ID: fmt.Sprint(i), Batch: "many", Code: fmt.Sprintf("print(%d)", i)}) {
+				return
+			}
+		}
+	}
+	if err := s.client.SubmitBatch(testContext(t), "default", jobs, func(r queue.Submitted) bool {
+		if r.Err != nil {
+			t.Error(r.Err)
+		}
+		return r.Err == nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestBudgetReplacesTheInterpreter(t *testing.T) {
+	t.Parallel()
+	s := serve(t, func(c *worker.Config) { c.Pools[0].Interpreters, c.Pools[0].Budget = 1, 3 })
+	for i := range 7 {
+		r := s.run(queue.Job{Code: fmt.Sprint(i)})
+		if want := i/3 + 1; r.Worker.Generation != want || r.Worker.Execution != i%3+1 {
+			t.Errorf("job %d ran as execution %d of generation %d, want generation %d", i, r.Worker.Execution, r.Worker.Generation, want)
+		}
+	}
+}
+
+func TestJobLongerThanAckWaitRunsOnce(t *testing.T) {
+	t.Parallel()
+	s := serve(t, nil)
+	s.startWorker(func(c *worker.Config) { c.Name = "w2" })
+	marks := filepath.Join(t.TempDir(), "marks")
+	r := s.run(queue.Job{Code: fmt.Sprintf("import time\nopen(%q, 'a').write('x')\ntime.sleep(5)", marks)})
+	if r.Status != queue.StatusOK || r.Attempt != 1 {
+		t.Errorf("%+v", r)
+	}
+	if b, err := os.ReadFile(marks); err != nil || string(b) != "x" {
+		t.Errorf("the job ran %d times, %v", len(b), err)
+	}
+}
+
+func TestTwoWorkersShareTheJobs(t *testing.T) {
+	t.Parallel()
+	s := serve(t, nil)
+	s.startWorker(func(c *worker.Config) { c.Name = "w2" })
+	const n = 40
+	var tickets []queue.Ticket
+	for i := range n {
+		tickets = append(tickets, s.submit(queue.Job{Code: fmt.Sprintf("import time; time.sleep(0.05) # %d", i)}))
+	}
+	by := map[string]int{}
+	for _, ticket := range tickets {
+		by[s.wait(ticket).Worker.Name]++
+	}
+	if by["w1"] < n/4 || by["w2"] < n/4 || by["w1"]+by["w2"] != n {
+		t.Errorf("jobs by worker: %v", by)
+	}
+}
+
+func TestDrainFinishesWhatRunsAndGivesBackTheRest(t *testing.T) {
+	t.Parallel()
+	s := serve(t, func(c *worker.Config) { c.Pools[0].Interpreters = 1 })
+	flag := filepath.Join(t.TempDir(), "flag")
+	if err := syscall.Mkfifo(flag, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	running := s.submit(queue.Job{Code: fmt.Sprintf("open(%q).read(); print('finished')", flag)})
+	// Opening the pipe for writing returns when the job has opened it for reading.
+	release, err := os.OpenFile(flag, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	waiting := s.submit(queue.Job{Code: "'ran elsewhere'"})
+	drained := make(chan error, 1)
+	go func() { drained <- s.worker.Drain(context.Background()) }()
+	for s.worker.Ready() == nil {
+		select {
+		case err := <-drained:
+			t.Fatal("drained while a job was running", err)
+		default:
+		}
+	}
+	if err := release.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-drained; err != nil {
+		t.Error(err)
+	}
+	if r := s.wait(running); r.Status != queue.StatusOK || r.Stdout != "finished\n" || r.Worker.Name != "w1" {
+		t.Errorf("running job: %+v", r)
+	}
+	s.startWorker(func(c *worker.Config) { c.Name = "w2" })
+	if r := s.wait(waiting); r.Status != queue.StatusOK || r.Worker.Name != "w2" {
+		t.Errorf("waiting job: %+v", r)
+	}
+}
+
+func TestDrainDeadlineKillsAndGivesBack(t *testing.T) {
+	t.Parallel()
+	s := serve(t, func(c *worker.Config) { c.DrainTimeout = 200 * time.Millisecond })
+	started := filepath.Join(t.TempDir(), "started")
+	if err := syscall.Mkfifo(started, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ticket := s.submit(queue.Job{Code: fmt.Sprintf("import os, sys\nif not os.path.exists('/proc/%d/nothing') and os.environ.get('SECOND') is None:\n    open(%q, 'w').close()\n    while True: pass\n", os.Getpid(), started)})
+	if f, err := os.Open(started); err != nil {
+		t.Fatal(err)
+	} else if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.worker.Drain(context.Background()); !errors.Is(err, worker.ErrDrainDeadline) {
+		t.Errorf("drain: %v", err)
+	}
+	s.startWorker(func(c *worker.Config) { c.Name, c.Pools[0].Env = "w2", []string{"SECOND=1"} })
+	if r := s.wait(ticket); r.Status != queue.StatusOK || r.Worker.Name != "w2" || r.Attempt != 2 {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestAttemptsEndInInfraError(t *testing.T) {
+	t.Parallel()
+	s := &service{t: t, url: startServer(t)}
+	var err error
+	if s.client, err = queue.NewClient(connect(t, s.url), queue.ClientOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	cfg := testConfig(t)
+	q, err := queue.Open(testContext(t), connect(t, s.url), cfg.Subjects, cfg.Pools[0].Stream, cfg.Results, queue.Policy{AckWait: cfg.Pools[0].Stream.AckWait})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ticket := s.submit(queue.Job{Code: "1"})
+	source, err := q.Source()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Two workers in a row take the job and give nothing but the job back.
+	for taken := 0; taken < 2; {
+		if source.Asked() == 0 {
+			if err := source.Ask(1); err != nil {
+				t.Fatal(err)
+			}
+		}
+		m := <-source.Messages()
+		if job, err := source.Accept(m); err != nil || !job {
+			continue
+		}
+		d, err := q.Receive(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := d.GiveBack(0); err != nil {
+			t.Fatal(err)
+		}
+		taken++
+	}
+	if err := source.Close(testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	s.startWorker(func(c *worker.Config) { c.Pools[0].Attempts = 2 })
+	if r := s.wait(ticket); r.Status != queue.StatusInfraError || r.Fault != queue.FaultInfrastructure || r.Attempt != 3 {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestStartErrorsNameTheRemedy(t *testing.T) {
+	t.Parallel()
+	url := startServer(t)
+	notPython := filepath.Join(t.TempDir(), "not-python")
+	if err := os.WriteFile(notPython, []byte("#!/bin/sh\necho what is this >&2\nexit 7\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		change func(*worker.Config)
+		want   string
+	}{
+		"no such python": {func(c *worker.Config) { c.Pools[0].Python = "/no/such/python" }, "/no/such/python"},
+		"not a python":   {func(c *worker.Config) { c.Pools[0].Python = notPython }, "what is this"},
+		"no pool":        {func(c *worker.Config) { c.Pools = nil }, "pool"},
+		"no slots":       {func(c *worker.Config) { c.Pools[0].Interpreters = 0 }, "interpreters"},
+		"other mode":     {func(c *worker.Config) { c.Pools[0].Stream.Isolation = "fork" }, "isolation"},
+		"no directory":   {func(c *worker.Config) { c.WorkDir = "/no/such/dir" }, "directory"},
+	} {
+		if name == "other mode" {
+			// The pool exists as shared.
+			w, err := worker.Start(testContext(t), connect(t, url), testConfig(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := w.Drain(context.Background()); err != nil {
+				t.Error(err)
+			}
+		}
+		cfg := testConfig(t)
+		c.change(&cfg)
+		w, err := worker.Start(testContext(t), connect(t, url), cfg)
+		if err == nil {
+			_ = w.Drain(context.Background())
+		}
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestIdleDeathIsNoticed(t *testing.T) {
+	t.Parallel()
+	s := serve(t, func(c *worker.Config) { c.Pools[0].Interpreters = 1 })
+	pid := s.run(queue.Job{Code: "import os; os.getpid()"})
+	var n int
+	if _, err := fmt.Sscan(string(pid.Value), &n); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(n, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	r := s.run(queue.Job{Code: "2"})
+	if r.Status != queue.StatusOK || r.Worker.Generation != 2 || r.Attempt != 1 {
+		t.Errorf("%+v %+v", r, r.Error)
+	}
+}
