@@ -1,0 +1,27 @@
+# Everything a contributor runs. `make test` is what CI runs.
+GO ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+LDFLAGS = -X main.version=$(VERSION)
+
+.PHONY: build test lint unit bench humaneval memory clean
+
+build: ## the molt binary, in bin/
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/molt ./cmd/molt
+
+test: lint unit ## linters, then every test with the race detector
+
+lint:
+	@unformatted=$$(gofmt -l cmd configs integration isolation pyproc queue worker); \
+	if [ -n "$$unformatted" ]; then echo "run gofmt -w on: $$unformatted"; exit 1; fi
+	$(GO) mod verify
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+unit:
+	$(GO) test -race ./...
+
+bench: build ## molt against the bare limit, on the embedded server
+	bin/molt bench
+
+clean:
+	rm -rf bin
