@@ -15,15 +15,6 @@ import (
 	"github.com/seed-0f8c9bb6/molt/queue"
 )
 
-const (
-	// settleTimeout bounds one job's settlement: the store's own patience, then
-	// the acknowledgement.
-	settleTimeout = 45 * time.Second
-	// maxSettling bounds the jobs whose results are on their way; when as many
-	// are, slots wait.
-	maxSettling = 256
-)
-
 // pool runs one pool's jobs on this worker.
 type pool struct {
 	name   string
@@ -46,7 +37,7 @@ type pool struct {
 	// busy counts the jobs that wait or run; the intake's room is its
 	// capacity less these.
 	busy     atomic.Int64
-	settling chan struct{} // semaphore
+	settlers *settlers
 
 	fetching, running context.Context
 	stopFetching      context.CancelCauseFunc
@@ -54,7 +45,7 @@ type pool struct {
 	leasing           context.Context
 	stopLeasing       context.CancelFunc
 
-	intakeWG, slotsWG, settleWG, leaseWG sync.WaitGroup
+	intakeWG, slotsWG, leaseWG sync.WaitGroup
 
 	started chan error // how each slot's first start went
 	killed  atomic.Bool
@@ -74,13 +65,13 @@ func openPool(ctx context.Context, nc *nats.Conn, w *Worker, cfg PoolConfig) (*p
 	}
 	p := &pool{
 		name: cfg.Stream.Pool, cfg: cfg, worker: w, queue: q,
-		log:      w.log.With(zap.String("pool", cfg.Stream.Pool)),
-		backlog:  newBacklog(),
-		kick:     make(chan struct{}, 1),
-		inHand:   make(map[*queue.Delivery]struct{}),
-		settling: make(chan struct{}, maxSettling),
-		started:  make(chan error, cfg.Interpreters),
+		log:     w.log.With(zap.String("pool", cfg.Stream.Pool)),
+		backlog: newBacklog(),
+		kick:    make(chan struct{}, 1),
+		inHand:  make(map[*queue.Delivery]struct{}),
+		started: make(chan error, cfg.Interpreters),
 	}
+	p.settlers = newSettlers(p)
 	p.fetching, p.stopFetching = context.WithCancelCause(context.Background())
 	p.running, p.stopRunning = context.WithCancelCause(context.Background())
 	p.leasing, p.stopLeasing = context.WithCancel(context.Background())
@@ -173,19 +164,9 @@ func (p *pool) release(d *queue.Delivery) {
 	p.mu.Unlock()
 }
 
-// settle completes the delivery with the result in the background; the job's
-// slot is free meanwhile. It blocks when too many settlements are under way.
+// settle ends the delivery in the background with what complete does.
 func (p *pool) settle(d *queue.Delivery, complete func(context.Context) error) {
-	p.settling <- struct{}{}
-	p.settleWG.Go(func() {
-		defer func() { p.release(d); <-p.settling }()
-		ctx, cancel := context.WithTimeout(context.Background(), settleTimeout)
-		defer cancel()
-		if err := complete(ctx); err != nil {
-			p.log.Warn("a job is not settled and will be delivered again",
-				zap.String("batch", d.Job.Batch), zap.String("id", d.Job.ID), zap.Error(err))
-		}
-	})
+	p.settlers.do(settlement{delivery: d, complete: complete})
 }
 
 func (p *pool) complete(d *queue.Delivery, r queue.Result) {
@@ -224,7 +205,7 @@ func (p *pool) drain(ctx context.Context) error {
 	for _, d := range p.backlog.all() {
 		p.giveBack(d, "drained")
 	}
-	p.settleWG.Wait()
+	p.settlers.stop()
 	p.stopLeasing()
 	p.leaseWG.Wait()
 	if p.killed.Load() {

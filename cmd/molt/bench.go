@@ -1,0 +1,120 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/seed-0f8c9bb6/molt/cmd/molt/benchmark"
+)
+
+// benchFlags are the flags of bench.
+type benchFlags struct {
+	session    sessionFlags
+	workloads  []string
+	rounds     int
+	sequential int
+	window     int
+	scale      float64
+	bare       int
+	json       bool
+}
+
+func newBenchCommand(a *app) *cobra.Command {
+	var f benchFlags
+	cmd := &cobra.Command{
+		Use:   "bench [flags]",
+		Short: "Measure molt against the bare limit: the same work without a queue",
+		Long: `Run tiny, CPU-bound and waiting jobs end to end: published to a stream in files,
+run by interpreters, results stored, acknowledgements confirmed, results read by
+the client. In the same run, in turns, as many plain Python loops do the same
+jobs over pipes, without a queue: the bare limit. The ratio is what counts, since
+machines differ and are rarely quiet.
+
+Every job's source is unique. The budget of executions is off unless --budget
+says otherwise.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.bench(cmd, &f) },
+	}
+	f.session.add(cmd.Flags())
+	flags := cmd.Flags()
+	flags.StringSliceVar(&f.workloads, "workload", nil, "only these of "+strings.Join(workloadNames(), ", "))
+	flags.IntVar(&f.rounds, "rounds", 5, "how often molt and the bare loops take turns; the median counts")
+	flags.IntVar(&f.sequential, "sequential", 200, "jobs run one at a time for the latency")
+	flags.IntVar(&f.window, "window", 1000, "jobs that may be under way at once")
+	flags.Float64Var(&f.scale, "scale", 1, "multiplies the number of jobs")
+	flags.IntVar(&f.bare, "bare", runtime.NumCPU(), "bare loops, where a named server's workers have as many interpreters")
+	flags.BoolVar(&f.json, "json", false, "print the report as JSON")
+	return cmd
+}
+
+func workloadNames() []string {
+	var names []string
+	for _, w := range benchmark.Workloads {
+		names = append(names, w.Name)
+	}
+	return names
+}
+
+func (a *app) bench(cmd *cobra.Command, f *benchFlags) (err error) {
+	ctx := cmd.Context()
+	workloads, err := f.chosen()
+	if err != nil {
+		return err
+	}
+	cfg, err := a.sessionSettings(cmd, &f.session, 0)
+	if err != nil {
+		return err
+	}
+	python, interpreters := "python3", f.bare
+	if !serverNamed(cfg) {
+		pool := &cfg.Pools[0]
+		if !cmd.Flags().Changed("budget") {
+			pool.Budget = 0
+		}
+		python, interpreters = pool.Python, pool.Interpreters
+	}
+	s, err := a.openSession(ctx, cfg, &f.session)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	report, err := benchmark.Run(ctx, benchmark.Options{
+		Client: s.client, Pool: f.session.pool, Python: python, Interpreters: interpreters,
+		Rounds: f.rounds, Scale: f.scale, Window: f.window, Sequential: f.sequential,
+		Progress: func(what string) { a.notef("bench: %s", what) },
+	}, workloads)
+	if err != nil {
+		return fmt.Errorf("cannot finish the benchmark: %w", err)
+	}
+	if f.json {
+		return json.NewEncoder(a.Out).Encode(report)
+	}
+	return report.WriteTable(a.Out)
+}
+
+func (f *benchFlags) chosen() ([]benchmark.Workload, error) {
+	if f.rounds < 1 || f.window < 1 || f.sequential < 0 || f.bare < 1 || f.scale <= 0 {
+		return nil, usageErrorf("--rounds, --window, --bare and --scale must be above 0, --sequential not below")
+	}
+	if len(f.workloads) == 0 {
+		return benchmark.Workloads, nil
+	}
+	var chosen []benchmark.Workload
+	for _, name := range f.workloads {
+		found := false
+		for _, w := range benchmark.Workloads {
+			if w.Name == name {
+				chosen, found = append(chosen, w), true
+			}
+		}
+		if !found {
+			return nil, usageErrorf("--workload %q is unknown: choose of %s", name, strings.Join(workloadNames(), ", "))
+		}
+	}
+	return chosen, nil
+}

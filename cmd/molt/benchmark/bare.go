@@ -1,0 +1,122 @@
+package benchmark
+
+import (
+	"context"
+	_ "embed"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+//go:embed bare.py
+var bareLoop string
+
+// bareInterpreter is one plain Python process that runs jobs over its pipes.
+type bareInterpreter struct {
+	cmd  *exec.Cmd
+	in   io.WriteCloser
+	out  io.Reader
+	read []byte
+}
+
+func startBare(ctx context.Context, python string) (*bareInterpreter, error) {
+	cmd := exec.CommandContext(ctx, python, "-I", "-X", "utf8", "-c", bareLoop)
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("cannot start the bare loop: %w", err)
+	}
+	return &bareInterpreter{cmd: cmd, in: in, out: out}, nil
+}
+
+// run does one job and returns what it printed.
+func (b *bareInterpreter) run(id, code string) (string, error) {
+	body, err := json.Marshal(map[string]string{"id": id, "code": code})
+	if err != nil {
+		return "", err
+	}
+	frame := binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(body)), uint32(len(body)))
+	if _, err := b.in.Write(append(frame, body...)); err != nil {
+		return "", err
+	}
+	var head [4]byte
+	if _, err := io.ReadFull(b.out, head[:]); err != nil {
+		return "", err
+	}
+	n := int(binary.BigEndian.Uint32(head[:]))
+	if cap(b.read) < n {
+		b.read = make([]byte, n)
+	}
+	if _, err := io.ReadFull(b.out, b.read[:n]); err != nil {
+		return "", err
+	}
+	var answer struct {
+		ID     string
+		Stdout string
+		Error  *string
+	}
+	if err := json.Unmarshal(b.read[:n], &answer); err != nil {
+		return "", err
+	}
+	if answer.ID != id || answer.Error != nil {
+		return "", fmt.Errorf("the bare loop answered %q for job %s", b.read[:n], id)
+	}
+	return answer.Stdout, nil
+}
+
+func (b *bareInterpreter) stop() error {
+	return errors.Join(b.in.Close(), b.cmd.Wait())
+}
+
+// bareRate runs the jobs on as many bare interpreters as asked for and returns
+// the jobs a second; the start of the interpreters is not counted.
+func bareRate(ctx context.Context, python string, interpreters, jobs int, w Workload, unique string) (rate float64, err error) {
+	var running []*bareInterpreter
+	defer func() {
+		for _, b := range running {
+			err = errors.Join(err, b.stop())
+		}
+	}()
+	for n := range interpreters {
+		b, err := startBare(ctx, python)
+		if err != nil {
+			return 0, err
+		}
+		running = append(running, b)
+		if _, err := b.run("warm", w.Code(fmt.Sprintf("%s warm %d", unique, n))); err != nil {
+			return 0, err
+		}
+	}
+	var group errgroup.Group
+	start := time.Now()
+	for n, b := range running {
+		group.Go(func() error {
+			for i := n; i < jobs; i += interpreters {
+				stdout, err := b.run(fmt.Sprint(i), w.Code(fmt.Sprintf("%s bare %d", unique, i)))
+				if err != nil {
+					return err
+				}
+				if stdout != w.Stdout {
+					return fmt.Errorf("a bare job printed %q, not %q", stdout, w.Stdout)
+				}
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return 0, err
+	}
+	return float64(jobs) / time.Since(start).Seconds(), nil
+}

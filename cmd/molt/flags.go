@@ -1,0 +1,178 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/seed-0f8c9bb6/molt/configs"
+	"github.com/seed-0f8c9bb6/molt/queue"
+)
+
+// envAnnotation marks a flag that an environment variable can set.
+const envAnnotation = "molt_env"
+
+// bindEnv lets the variable set the flag where the command line doesn't.
+func bindEnv(flags *pflag.FlagSet, flag, variable string) {
+	f := flags.Lookup(flag)
+	f.Usage += " [$" + variable + "]"
+	f.Annotations = map[string][]string{envAnnotation: {variable}}
+}
+
+// applyEnvironment sets the flags that the command line left out from the
+// environment. An empty variable counts as unset.
+func (a *app) applyEnvironment(cmd *cobra.Command) error {
+	a.environ = make(map[string]string)
+	var err error
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		variables := f.Annotations[envAnnotation]
+		if f.Changed || len(variables) == 0 || err != nil {
+			return
+		}
+		value, ok := a.Env(variables[0])
+		if !ok || value == "" {
+			return
+		}
+		a.environ[f.Name] = variables[0]
+		if setErr := cmd.Flags().Set(f.Name, value); setErr != nil {
+			err = fmt.Errorf("cannot use %s=%q: %w", variables[0], value, setErr)
+		}
+	})
+	return err
+}
+
+// onCommandLine reports whether the flag was given on the command line.
+func (a *app) onCommandLine(cmd *cobra.Command, flag string) bool {
+	return cmd.Flags().Changed(flag) && a.environ[flag] == ""
+}
+
+// connectionFlags say how to reach the server and whose jobs these are.
+type connectionFlags struct {
+	config                             string
+	server, context                    string
+	creds, nkey, user, password, token string
+	tlsCert, tlsKey, tlsCA             string
+	prefix, namespace, pool            string
+}
+
+func (c *connectionFlags) add(flags *pflag.FlagSet) {
+	for _, f := range []struct {
+		value                    *string
+		name, env, usage, preset string
+	}{
+		{&c.config, "config", "MOLT_CONFIG", "configuration `FILE`, as configs/worker.yaml", ""},
+		{&c.server, "server", "NATS_URL", "NATS server `URL`s, separated by commas", ""},
+		{&c.context, "context", "NATS_CONTEXT", "nats CLI context `NAME`", ""},
+		{&c.creds, "creds", "NATS_CREDS", "credentials `FILE`", ""},
+		{&c.nkey, "nkey", "NATS_NKEY", "NKey seed `FILE`", ""},
+		{&c.user, "user", "NATS_USER", "`NAME` to log in with", ""},
+		{&c.password, "password", "NATS_PASSWORD", "password", ""},
+		{&c.token, "token", "NATS_TOKEN", "authentication token", ""},
+		{&c.tlsCert, "tlscert", "NATS_CERT", "TLS client certificate `FILE`", ""},
+		{&c.tlsKey, "tlskey", "NATS_KEY", "TLS client key `FILE`", ""},
+		{&c.tlsCA, "tlsca", "NATS_CA", "TLS authorities `FILE`", ""},
+		{&c.prefix, "prefix", "MOLT_PREFIX", "first token of every subject", queue.DefaultPrefix},
+	} {
+		flags.StringVar(f.value, f.name, f.preset, f.usage)
+		bindEnv(flags, f.name, f.env)
+	}
+}
+
+func (c *connectionFlags) addClient(flags *pflag.FlagSet) {
+	c.add(flags)
+	flags.StringVar(&c.namespace, "namespace", queue.DefaultNamespace, "whose jobs and results these are")
+	bindEnv(flags, "namespace", "MOLT_NAMESPACE")
+}
+
+func (c *connectionFlags) addPool(flags *pflag.FlagSet) {
+	flags.StringVar(&c.pool, "pool", queue.DefaultPool, "pool to publish to")
+	bindEnv(flags, "pool", "MOLT_POOL")
+}
+
+// overlay puts what flags and environment say over the configuration.
+func (c *connectionFlags) overlay(a *app, cmd *cobra.Command, cfg *configs.Config) error {
+	flags := cmd.Flags()
+	for _, f := range []struct {
+		name  string
+		value string
+		to    *string
+	}{
+		{"creds", c.creds, &cfg.NATS.Creds}, {"nkey", c.nkey, &cfg.NATS.NKey},
+		{"user", c.user, &cfg.NATS.User}, {"password", c.password, &cfg.NATS.Password},
+		{"token", c.token, &cfg.NATS.Token}, {"tlscert", c.tlsCert, &cfg.NATS.TLS.Cert},
+		{"tlskey", c.tlsKey, &cfg.NATS.TLS.Key}, {"tlsca", c.tlsCA, &cfg.NATS.TLS.CA},
+		{"prefix", c.prefix, &cfg.Prefix},
+	} {
+		if flags.Changed(f.name) {
+			*f.to = f.value
+		}
+	}
+	server, context := flags.Changed("server"), flags.Changed("context")
+	if server && context {
+		// One of them may be on the command line and beat the other.
+		serverFlag, contextFlag := a.onCommandLine(cmd, "server"), a.onCommandLine(cmd, "context")
+		if serverFlag == contextFlag {
+			return usageErrorf("cannot use both a server (--server, NATS_URL) and a context (--context, NATS_CONTEXT): give one")
+		}
+		server, context = serverFlag, contextFlag
+	}
+	switch {
+	case server:
+		cfg.NATS.URL, cfg.NATS.Context = c.server, ""
+	case context:
+		cfg.NATS.URL, cfg.NATS.Context = "", c.context
+	}
+	return nil
+}
+
+// poolFlags describe the pool of an embedded worker and of a worker without a
+// configuration file; with a file they beat what it says of each pool.
+type poolFlags struct {
+	isolation    string
+	interpreters int
+	budget       int
+	python       string
+}
+
+func (p *poolFlags) add(flags *pflag.FlagSet) {
+	preset := configs.DefaultPool(queue.DefaultPool)
+	flags.StringVar(&p.isolation, "isolation", preset.Isolation, "isolation `MODE` of the embedded worker's pool")
+	flags.IntVar(&p.interpreters, "interpreters", 0, "number of Python processes (default: one a CPU; run: 1)")
+	flags.IntVar(&p.budget, "budget", preset.Budget, "executions after which an interpreter is replaced; 0: never")
+	flags.StringVar(&p.python, "python", preset.Python, "Python interpreter: a `PATH`, or a name looked up in PATH")
+	bindEnv(flags, "isolation", "MOLT_ISOLATION")
+	bindEnv(flags, "interpreters", "MOLT_INTERPRETERS")
+	bindEnv(flags, "budget", "MOLT_BUDGET")
+	bindEnv(flags, "python", "MOLT_PYTHON")
+}
+
+// poolFlagNames are the flags that mean nothing to a worker elsewhere.
+var poolFlagNames = []string{"isolation", "interpreters", "budget", "python", "store"}
+
+// limitFlags are a job's limits: of the embedded worker's pool, and of each
+// job that names none.
+type limitFlags struct {
+	timeout time.Duration
+	memory  sizeFlag
+}
+
+func (l *limitFlags) add(flags *pflag.FlagSet) {
+	flags.DurationVar(&l.timeout, "timeout", configs.DefaultPool("").Timeout.Std(), "wall-clock limit of a job; 0: the pool's, embedded: none")
+	flags.Var(&l.memory, "memory", "memory limit of a job, such as 512MiB; 0: the pool's, embedded: none")
+	bindEnv(flags, "timeout", "MOLT_TIMEOUT")
+	bindEnv(flags, "memory", "MOLT_MEMORY")
+}
+
+// sizeFlag is a number of bytes with a unit.
+type sizeFlag int64
+
+func (s *sizeFlag) Set(text string) error {
+	n, err := configs.ParseSize(text)
+	*s = sizeFlag(n)
+	return err
+}
+
+func (s *sizeFlag) String() string { return configs.Size(*s).String() }
+func (s *sizeFlag) Type() string   { return "SIZE" }

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"github.com/seed-0f8c9bb6/molt/configs"
+	"github.com/seed-0f8c9bb6/molt/isolation"
+	"github.com/seed-0f8c9bb6/molt/queue"
+	"github.com/seed-0f8c9bb6/molt/worker"
+)
+
+// loadConfig reads the file, if one is named, and puts connection flags over it.
+func (a *app) loadConfig(cmd *cobra.Command, c *connectionFlags) (configs.Config, error) {
+	cfg := configs.Default()
+	if c.config != "" {
+		loaded, err := configs.Load(c.config)
+		if err != nil {
+			return cfg, usageError(err)
+		}
+		cfg = loaded
+	} else {
+		cfg.Log.Level = "warn"
+	}
+	if err := c.overlay(a, cmd, &cfg); err != nil {
+		return cfg, err
+	}
+	if err := cfg.Validate(); err != nil {
+		return cfg, usageError(err)
+	}
+	return cfg, nil
+}
+
+// overlayPools puts the pool's flags over every pool; without any there is the
+// pool "default".
+func overlayPools(cmd *cobra.Command, cfg *configs.Config, p *poolFlags, l *limitFlags) error {
+	if len(cfg.Pools) == 0 {
+		cfg.Pools = []configs.Pool{configs.DefaultPool(queue.DefaultPool)}
+	}
+	flags := cmd.Flags()
+	cfg.Pools = slices.Clone(cfg.Pools)
+	for i := range cfg.Pools {
+		pool := &cfg.Pools[i]
+		if flags.Changed("isolation") {
+			pool.Isolation = p.isolation
+		}
+		if flags.Changed("interpreters") {
+			pool.Interpreters = p.interpreters
+			if p.interpreters == 0 {
+				pool.Interpreters = runtime.NumCPU()
+			}
+		}
+		if flags.Changed("budget") {
+			pool.Budget = p.budget
+		}
+		if flags.Changed("python") {
+			pool.Python = p.python
+		}
+		if flags.Changed("timeout") {
+			pool.Timeout = configs.Duration(l.timeout)
+		}
+		if flags.Changed("memory") {
+			pool.Memory = configs.Size(l.memory)
+		}
+	}
+	if err := cfg.Validate(); err != nil {
+		return usageError(err)
+	}
+	return nil
+}
+
+// serverNamed reports whether anything names a NATS server.
+func serverNamed(cfg configs.Config) bool { return cfg.NATS.URL != "" || cfg.NATS.Context != "" }
+
+// connection returns how to reach the configured server.
+func connection(cfg configs.Config, name string, log *zap.Logger) queue.Connection {
+	n := cfg.NATS
+	return queue.Connection{
+		URL: n.URL, Context: n.Context, Name: name,
+		Creds: n.Creds, NKey: n.NKey, User: n.User, Password: n.Password, Token: n.Token,
+		TLSCert: n.TLS.Cert, TLSKey: n.TLS.Key, TLSCA: n.TLS.CA,
+		OnEvent: func(event string, err error) {
+			log.Warn("NATS connection", zap.String("event", event), zap.Error(err))
+		},
+	}
+}
+
+// workerConfig turns the file's words into the worker's.
+func workerConfig(cfg configs.Config, log *zap.Logger) (worker.Config, error) {
+	subjects, err := queue.NewSubjects(cfg.Prefix)
+	if err != nil {
+		return worker.Config{}, usageError(cfg.KeyErrorf("prefix", "%v", err))
+	}
+	w := worker.Config{
+		Name:     cfg.Name,
+		Subjects: subjects,
+		Results: queue.ResultStreams{
+			MaxAge:     cfg.Results.MaxAge.Std(),
+			MaxBytes:   int64(cfg.Results.MaxBytes),
+			DeadMaxAge: cfg.Results.DeadMaxAge.Std(),
+			Replicas:   cfg.Results.Replicas,
+			Memory:     cfg.Results.Memory,
+		},
+		WorkDir:      cfg.WorkDir,
+		DrainTimeout: cfg.DrainTimeout.Std(),
+		Log:          log,
+	}
+	if w.Name == "" {
+		w.Name = defaultName()
+	}
+	for i, p := range cfg.Pools {
+		mode, err := isolation.Lookup(p.Isolation)
+		if err != nil {
+			return worker.Config{}, usageError(cfg.KeyErrorf(fmt.Sprintf("pools[%d].isolation", i), "%v", err))
+		}
+		w.Pools = append(w.Pools, poolConfig(p, mode))
+	}
+	return w, nil
+}
+
+func poolConfig(p configs.Pool, mode isolation.Mode) worker.PoolConfig {
+	c := worker.PoolConfig{
+		Stream: queue.PoolStream{
+			Pool: p.Name, Isolation: p.Isolation,
+			AckWait:  p.AckWait.Std(),
+			MaxBytes: int64(p.MaxBytes), MaxMsgs: p.MaxMsgs,
+			DuplicateWindow: p.DuplicateWindow.Std(),
+			Replicas:        p.Replicas,
+		},
+		Mode:         mode,
+		Interpreters: p.Interpreters,
+		Python:       p.Python,
+		Budget:       p.Budget,
+		Timeout:      p.Timeout.Std(),
+		MemoryBytes:  int64(p.Memory),
+		Attempts:     p.Attempts,
+		OutputCap:    int(p.OutputCap),
+		MaxJobBytes:  int(p.MaxJobBytes),
+		ReplyAllow:   p.ReplyAllow,
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Env)) {
+		c.Env = append(c.Env, name+"="+p.Env[name])
+	}
+	return c
+}
+
+// defaultName tells workers on one machine apart.
+func defaultName() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "molt"
+	}
+	return fmt.Sprintf("%s-%d", host, os.Getpid())
+}
+
+// limits returns what --timeout and --memory, if given, ask of a job.
+func limits(cmd *cobra.Command, l *limitFlags) (timeoutMS, memoryBytes int64) {
+	if cmd.Flags().Changed("timeout") && l.timeout > 0 {
+		timeoutMS = max(int64((l.timeout+time.Millisecond-1)/time.Millisecond), 1)
+	}
+	if cmd.Flags().Changed("memory") {
+		memoryBytes = int64(l.memory)
+	}
+	return timeoutMS, memoryBytes
+}

@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"github.com/nats-io/nats.go"
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"github.com/seed-0f8c9bb6/molt/configs"
+	"github.com/seed-0f8c9bb6/molt/queue"
+	"github.com/seed-0f8c9bb6/molt/worker"
+)
+
+// connectPatience is how long a worker tries to reach its server at the start:
+// in a composition both start at the same time.
+const connectPatience = 30 * time.Second
+
+// defaultServer is where a worker looks for a server when nothing names one.
+const defaultServer = nats.DefaultURL
+
+// workerFlags are the flags of worker.
+type workerFlags struct {
+	connection   connectionFlags
+	pool         poolFlags
+	limit        limitFlags
+	name, http   string
+	workDir      string
+	drainTimeout time.Duration
+	patience     time.Duration
+}
+
+func newWorkerCommand(a *app) *cobra.Command {
+	var f workerFlags
+	cmd := &cobra.Command{
+		Use:   "worker",
+		Short: "Serve pools of a NATS server until SIGTERM or SIGINT",
+		Long: `Serve the pools of the configuration file, or without one the pool "default",
+until SIGTERM or SIGINT. Then take no new jobs, finish those that run up to the
+drain timeout, give the rest back, and exit with 0. A second signal ends at
+once. With nothing else named the server is ` + defaultServer + `.
+
+With a configuration file, flags such as --python and their variables beat what
+it says of every pool.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.worker(cmd, &f) },
+	}
+	flags := cmd.Flags()
+	f.connection.add(flags)
+	f.pool.add(flags)
+	f.limit.add(flags)
+	flags.StringVar(&f.name, "name", "", "the worker's name in results and logs (default: host name and process id)")
+	flags.StringVar(&f.http, "http", "", "`ADDRESS` that serves /livez and /readyz, such as :8080 (default: none)")
+	flags.StringVar(&f.workDir, "work-dir", "", "`DIR` for the interpreters' directories (default: the temporary directory)")
+	flags.DurationVar(&f.drainTimeout, "drain-timeout", configs.Default().DrainTimeout.Std(), "how long running jobs may take to finish after SIGTERM")
+	flags.DurationVar(&f.patience, "connect-timeout", connectPatience, "how long to try to reach the server at the start")
+	bindEnv(flags, "name", "MOLT_NAME")
+	bindEnv(flags, "http", "MOLT_HTTP")
+	bindEnv(flags, "work-dir", "MOLT_WORK_DIR")
+	bindEnv(flags, "drain-timeout", "MOLT_DRAIN_TIMEOUT")
+	return cmd
+}
+
+// workerSettings merges flags, environment and file.
+func (a *app) workerSettings(cmd *cobra.Command, f *workerFlags) (configs.Config, error) {
+	cfg, err := a.loadConfig(cmd, &f.connection)
+	if err != nil {
+		return cfg, err
+	}
+	if f.connection.config == "" {
+		cfg.Log.Level = "info"
+	} else if len(cfg.Pools) == 0 {
+		return cfg, usageError(cfg.KeyErrorf("pools", "is missing or empty: list at least one pool with its name"))
+	}
+	flags := cmd.Flags()
+	if flags.Changed("name") {
+		cfg.Name = f.name
+	}
+	if flags.Changed("http") {
+		cfg.HTTP = f.http
+	}
+	if flags.Changed("work-dir") {
+		cfg.WorkDir = f.workDir
+	}
+	if flags.Changed("drain-timeout") {
+		cfg.DrainTimeout = configs.Duration(f.drainTimeout)
+	}
+	if !serverNamed(cfg) {
+		cfg.NATS.URL = defaultServer
+	}
+	return cfg, overlayPools(cmd, &cfg, &f.pool, &f.limit)
+}
+
+func (a *app) worker(cmd *cobra.Command, f *workerFlags) error {
+	ctx := cmd.Context()
+	cfg, err := a.workerSettings(cmd, f)
+	if err != nil {
+		return err
+	}
+	log := a.logger(cfg.Log)
+	wcfg, err := workerConfig(cfg, log)
+	if err != nil {
+		return err
+	}
+	health, err := serveHealth(cfg.HTTP, log)
+	if err != nil {
+		return err
+	}
+	defer health.close()
+	nc, err := connectPatiently(ctx, connection(cfg, wcfg.Name, log), f.patience, log)
+	if err != nil {
+		return ended(ctx, err)
+	}
+	// Drain confirms the acknowledgements, so that nothing is under way here.
+	defer nc.Close()
+	tuneScheduler(wcfg.Pools)
+	w, err := worker.Start(context.WithoutCancel(ctx), nc, wcfg)
+	if err != nil {
+		return fmt.Errorf("cannot start the worker: %w", err)
+	}
+	health.serve(w)
+	logReady(log, w, wcfg, nc)
+	return serveUntil(ctx, w, log)
+}
+
+// connectPatiently tries to connect for the given time.
+func connectPatiently(ctx context.Context, c queue.Connection, patience time.Duration, log *zap.Logger) (*nats.Conn, error) {
+	policy := backoff.NewExponentialBackOff(
+		backoff.WithInitialInterval(100*time.Millisecond),
+		backoff.WithMaxInterval(3*time.Second),
+		backoff.WithMaxElapsedTime(patience))
+	if patience <= 0 {
+		return connectChecked(ctx, c)
+	}
+	return backoff.RetryNotifyWithData(func() (*nats.Conn, error) {
+		nc, err := connectChecked(ctx, c)
+		if err != nil && !errors.Is(err, queue.ErrNoServer) {
+			return nil, backoff.Permanent(err)
+		}
+		return nc, err
+	}, backoff.WithContext(policy, ctx), func(err error, wait time.Duration) {
+		log.Warn("cannot reach the server yet", zap.Error(err), zap.Duration("retry_in", wait.Round(time.Millisecond)))
+	})
+}
+
+func logReady(log *zap.Logger, w *worker.Worker, cfg worker.Config, nc *nats.Conn) {
+	pools := make([]string, len(cfg.Pools))
+	for i, p := range cfg.Pools {
+		pools[i] = describePool(p, w)
+	}
+	log.Info("worker ready", zap.String("name", cfg.Name), zap.Strings("pools", pools),
+		zap.String("server", nc.ConnectedUrlRedacted()), zap.String("server_version", nc.ConnectedServerVersion()))
+}
+
+func describePool(p worker.PoolConfig, w *worker.Worker) string {
+	return fmt.Sprintf("%s: %d × %s, Python %s", p.Stream.Pool, p.Interpreters, p.Mode.Name, w.Python(p.Stream.Pool))
+}
+
+// serveUntil waits for a signal and drains, or for the worker's own end.
+func serveUntil(ctx context.Context, w *worker.Worker, log *zap.Logger) error {
+	select {
+	case <-w.Done():
+		return fmt.Errorf("cannot go on: the worker stopped: %w", w.Err())
+	case <-ctx.Done():
+	}
+	log.Info("draining: no new jobs; a second signal ends at once")
+	// A second signal ends the process; nothing else cuts the drain short.
+	if err := w.Drain(context.WithoutCancel(ctx)); err != nil {
+		return fmt.Errorf("cannot stop cleanly: %w", err)
+	}
+	log.Info("stopped")
+	return nil
+}
+
+// ended turns the end of ctx into success: a worker that is told to stop while
+// it still tries to connect has nothing to give back.
+func ended(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}

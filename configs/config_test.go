@@ -1,0 +1,164 @@
+package configs
+
+import (
+	"path/filepath"
+	"reflect"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestExamplesLoad(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("*.yaml")
+	if err != nil || len(files) < 2 {
+		t.Fatalf("examples: %v, %v", files, err)
+	}
+	for _, file := range files {
+		cfg, err := Load(file)
+		if err != nil {
+			t.Errorf("%v", err)
+			continue
+		}
+		if len(cfg.Pools) == 0 || cfg.NATS.URL != "nats://127.0.0.1:4222" {
+			t.Errorf("%s: pools %d, url %q", file, len(cfg.Pools), cfg.NATS.URL)
+		}
+	}
+}
+
+// The example shows the defaults; a comment that lies is worse than none.
+func TestExampleShowsTheDefaults(t *testing.T) {
+	t.Parallel()
+	cfg, err := Load("worker.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := DefaultPool("default"); !reflect.DeepEqual(cfg.Pools[0], want) {
+		t.Errorf("pools[0]\n got %+v\nwant %+v", cfg.Pools[0], want)
+	}
+	want := Default()
+	if cfg.Results != want.Results || cfg.Log != want.Log || cfg.DrainTimeout != want.DrainTimeout || cfg.Prefix != want.Prefix {
+		t.Errorf("got %+v\nwant %+v", cfg, want)
+	}
+}
+
+func TestDefaultsOfWhatIsLeftOut(t *testing.T) {
+	t.Parallel()
+	cfg, err := Parse("x.yaml", []byte("pools:\n  - name: a\n    budget: 0\n    timeout: 0\n  - name: b\n    memory: 1.5GiB\n    interpreters: 0\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := cfg.Pools[0], cfg.Pools[1]
+	if a.Budget != 0 || a.Timeout != 0 || a.Attempts != 5 {
+		t.Errorf("a: %+v", a)
+	}
+	if b.Budget != 1000 || b.Timeout != Duration(time.Minute) || b.Memory != 3<<29 || b.Interpreters != runtime.NumCPU() {
+		t.Errorf("b: %+v", b)
+	}
+}
+
+func TestEmptyFile(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"", "# nothing\n", "---\n"} {
+		cfg, err := Parse("x.yaml", []byte(text))
+		if err != nil || cfg.Prefix != "molt" {
+			t.Errorf("%q: %+v, %v", text, cfg, err)
+		}
+	}
+}
+
+// Each error names the file, the line, the key and what to do.
+func TestErrors(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, text string
+		want       []string
+	}{
+		{"unknown key", "prefix: x\nprefx: y\n", []string{"x.yaml:2", `"prefx"`, "spelling"}},
+		{"unknown nested key", "nats:\n  url: a\n  credz: b\n", []string{"x.yaml:3", `"credz"`}},
+		{"unknown key in a pool", "pools:\n  - name: a\n    budgt: 1\n", []string{"x.yaml:3", `"budgt"`}},
+		{"unknown key in the second pool", "pools:\n  - name: a\n  - name: b\n    pithon: x\n", []string{"x.yaml:4", `"pithon"`}},
+		{"repeated key", "prefix: a\nprefix: b\n", []string{"x.yaml:2", "prefix"}},
+		{"repeated key in a pool", "pools:\n  - name: a\n    budget: 1\n    budget: 2\n", []string{"x.yaml:4", "budget"}},
+		{"not YAML", "pools: [\n", []string{"x.yaml"}},
+		{"a list", "- a\n- b\n", []string{"x.yaml:1"}},
+		{"second document", "prefix: a\n---\nprefix: b\n", []string{"x.yaml:3", "second"}},
+		{"wrong type", "pools:\n  - name: a\n    budget: many\n", []string{"x.yaml:3"}},
+		{"duration without unit", "drain_timeout: 30\n", []string{"x.yaml:1", "30s"}},
+		{"duration list", "drain_timeout: [1]\n", []string{"x.yaml:1", "duration"}},
+		{"size", "pools:\n  - name: a\n    memory: 5 bananas\n", []string{"x.yaml:3", "256KiB"}},
+		{"negative size", "pools:\n  - name: a\n    memory: -1\n", []string{"x.yaml:3", "size"}},
+		{"pool without a name", "pools:\n  - budget: 1\n", []string{"x.yaml", "pools[0].name"}},
+		{"pool name", "pools:\n  - name: a.b\n", []string{"x.yaml:2", "pools[0].name", "letters"}},
+		{"pool twice", "pools:\n  - name: a\n  - name: a\n", []string{"x.yaml:3", "pools[1].name", "rename"}},
+		{"negative interpreters", "pools:\n  - name: a\n    interpreters: -1\n", []string{"x.yaml:3", "pools[0].interpreters"}},
+		{"attempts", "pools:\n  - name: a\n    attempts: 0\n", []string{"x.yaml:3", "attempts"}},
+		{"short lease", "pools:\n  - name: a\n    ack_wait: 5ms\n", []string{"x.yaml:3", "ack_wait", "1s"}},
+		{"reply pattern", "pools:\n  - name: a\n    reply_allow: [\"a..b\"]\n", []string{"x.yaml:3", "reply_allow[0]"}},
+		{"log level", "log:\n  level: loud\n", []string{"x.yaml:2", "log.level", "debug"}},
+		{"address", "http: 8080\n", []string{"x.yaml:1", "http", ":8080"}},
+		{"url and context", "nats:\n  url: a\n  context: b\n", []string{"x.yaml:3", "nats.context"}},
+		{"half of a certificate", "nats:\n  tls:\n    cert: a\n", []string{"x.yaml", "nats.tls", "key"}},
+		{"replicas", "results:\n  replicas: 9\n", []string{"x.yaml:2", "results.replicas"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := Parse("x.yaml", []byte(test.text))
+			if err == nil {
+				t.Fatal("no error")
+			}
+			for _, want := range test.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("%q lacks %q", err, want)
+				}
+			}
+			if strings.Contains(err.Error(), "\n") {
+				t.Errorf("more than one line: %q", err)
+			}
+		})
+	}
+}
+
+func TestEveryProblemIsNamed(t *testing.T) {
+	t.Parallel()
+	_, err := Parse("x.yaml", []byte("prefix: a.b\nlog:\n  level: loud\n"))
+	if err == nil || !strings.Contains(err.Error(), "prefix") || !strings.Contains(err.Error(), "log.level") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestMissingFile(t *testing.T) {
+	t.Parallel()
+	_, err := Load(filepath.Join(t.TempDir(), "none.yaml"))
+	if err == nil || !strings.Contains(err.Error(), "none.yaml") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestParseSize(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]int64{
+		"0": 0, "17": 17, "17B": 17, "1KB": 1000, "1KiB": 1024, "1kib": 1024, "1.5MiB": 3 << 19,
+		"2 GiB": 2 << 30, "1TB": 1e12, "9223372036854775807": 1<<63 - 1,
+	} {
+		if got, err := ParseSize(text); err != nil || got != want {
+			t.Errorf("%q: %d, %v; want %d", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "B", "x", "-1", "1e3", "0x10", "inf", "nan", "1K", "99999999TiB", "1 2"} {
+		if got, err := ParseSize(text); err == nil {
+			t.Errorf("%q: %d, want an error", text, got)
+		}
+	}
+}
+
+func TestSizeString(t *testing.T) {
+	t.Parallel()
+	for size, want := range map[Size]string{0: "0", 1: "1", 1000: "1000", 256 << 10: "256KiB", 1 << 30: "1GiB"} {
+		if got := size.String(); got != want {
+			t.Errorf("%d: %s, want %s", int64(size), got, want)
+		}
+	}
+}

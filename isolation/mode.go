@@ -1,0 +1,51 @@
+package isolation
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Mode is one way to keep jobs apart. Adding a mode takes one Go file, one
+// line in the table below and, where the way that one job is run is new, a
+// Python policy file.
+type Mode struct {
+	// Name is what pools, subjects' metadata and results call the mode.
+	Name string
+	// Summary says in one line what the mode is for.
+	Summary string
+	// Policy is the Python source that runs one job; PolicyName its file name.
+	Policy     string
+	PolicyName string
+	// InProcess is true when job code runs inside the interpreter itself, so
+	// that a death by SIGKILL or SIGTERM can't be told from an operator's.
+	InProcess bool
+	// Layers names what is enforced, as results report it.
+	Layers []string
+	// Leaks declares what one job can leave behind for the next.
+	Leaks []string
+}
+
+// Default is the mode of a pool that names none.
+const Default = "shared"
+
+// table lists every mode. Order is the order of documentation.
+var table = []Mode{shared}
+
+// Names returns the modes' names in table order.
+func Names() []string {
+	names := make([]string, len(table))
+	for i, m := range table {
+		names[i] = m.Name
+	}
+	return names
+}
+
+// Lookup returns the mode of that name; the error lists the known ones.
+func Lookup(name string) (Mode, error) {
+	for _, m := range table {
+		if m.Name == name {
+			return m, nil
+		}
+	}
+	return Mode{}, fmt.Errorf("isolation mode %q is unknown: choose one of %s", name, strings.Join(Names(), ", "))
+}

@@ -1,0 +1,177 @@
+package pyproc
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Do runs one job and returns when it ended, the process with it unless the outcome
+// is Reusable. Only one goroutine at a time may call it.
+func (p *Interpreter) Do(ctx context.Context, req Request) Outcome {
+	p.busy.Lock()
+	defer p.busy.Unlock()
+	started := time.Now()
+	x, err := p.begin(&req, started)
+	if err != nil {
+		return p.notRun(started, err)
+	}
+	v := x.run(ctx)
+	x.drain()
+	out := Outcome{End: v.end, Detail: v.detail, StartedAt: started, FinishedAt: time.Now()}
+	out.Stdout, out.Stderr = x.stdout.bytes(), x.stderr.bytes()
+	if x.stdout.truncated {
+		out.Truncated = append(out.Truncated, "stdout")
+	}
+	if x.stderr.truncated {
+		out.Truncated = append(out.Truncated, "stderr")
+	}
+	if len(req.Globs) > 0 {
+		var cut bool
+		if out.Files, cut = p.dir.collect(req.Globs, p.spec.OutputCap); cut {
+			out.Truncated = append(out.Truncated, "files")
+		}
+	}
+	p.executions.Add(1)
+	if v.end == EndCompleted {
+		p.completed(x, &out)
+	} else {
+		p.died(&out)
+	}
+	return out
+}
+
+// begin prepares the job's directory and its request.
+func (p *Interpreter) begin(req *Request, started time.Time) (*exchange, error) {
+	if p.released || p.dead.Load() {
+		return nil, fmt.Errorf("the interpreter is gone%s", p.lastWords())
+	}
+	if p.spoiled != "" {
+		return nil, fmt.Errorf("the interpreter must be replaced: %s", p.spoiled)
+	}
+	var nonce [16]byte
+	hex.Encode(nonce[:], p.nonce())
+	purge := p.dir.changed || len(req.Files) > 0
+	body, err := appendRequest(append(p.request[:0], 0, 0, 0, 0), string(nonce[:]), purge, req)
+	if err != nil {
+		return nil, fmt.Errorf("cannot send the job: %w", err)
+	}
+	if cap(body) <= 256<<10 {
+		p.request = body
+	}
+	frame, err := sealFrame(body)
+	if err != nil {
+		return nil, fmt.Errorf("cannot send the job: %w", err)
+	}
+	if len(req.Files) > 0 {
+		if err := p.dir.write(req.Files); err != nil {
+			p.spoil(p.dir.clean(started))
+			return nil, err
+		}
+	}
+	var deadline time.Time
+	if req.Timeout > 0 {
+		deadline = started.Add(req.Timeout)
+	}
+	x := p.newExchange(frame, deadline)
+	x.nonce = string(nonce[:])
+	// What a straggler of an earlier job wrote since is nobody's.
+	p.discardOutput()
+	return x, nil
+}
+
+func (p *Interpreter) discardOutput() {
+	fds := p.pollFDs[:2]
+	fds[0] = unix.PollFd{Fd: int32(p.stdout), Events: unix.POLLIN}
+	fds[1] = unix.PollFd{Fd: int32(p.stderr), Events: unix.POLLIN}
+	if n, err := unix.Poll(fds, 0); n == 0 && err == nil {
+		return
+	}
+	for _, fd := range []int{p.stdout, p.stderr} {
+		nobody := capture{fd: fd}
+		nobody.drain(p.scratch)
+	}
+}
+
+func (p *Interpreter) nonce() []byte {
+	var b [8]byte
+	_, _ = p.nonces.Read(b[:]) // never fails
+	return b[:]
+}
+
+// completed fills in what the report says and readies the interpreter for the next job.
+func (p *Interpreter) completed(x *exchange, out *Outcome) {
+	r := &x.report
+	p.note(r)
+	p.frames.shrink()
+	out.Completion = r.Completion
+	out.Truncated = append(out.Truncated, r.Truncated...)
+	out.CPU = time.Duration(r.CPU[1] - r.CPU[0])
+	out.MaxRSSBytes = p.peakRSS.Load()
+	if r.CPU[1] > 0 {
+		p.cpuSeen = time.Duration(r.CPU[1])
+	}
+	out.Taint = x.taint
+	if r.Taint != "" {
+		out.Taint = strings.TrimPrefix(out.Taint+"; "+r.Taint, "; ")
+	}
+	if r.Failed != "" {
+		out.End, out.Detail, out.Completion = EndNotRun, "the harness failed: "+r.Failed, nil
+		if r.Started {
+			out.End = EndProtocol
+		}
+		p.killGroup()
+		<-p.exited
+		p.died(out)
+		return
+	}
+	if p.dead.Load() {
+		p.release()
+		return
+	}
+	p.spoil(p.dir.clean(out.StartedAt))
+	if p.spoiled != "" {
+		out.Taint = strings.TrimPrefix(out.Taint+"; "+p.spoiled, "; ")
+	}
+	p.spoiled = out.Taint
+	out.Reusable = out.Taint == ""
+}
+
+// died fills in what is known of a process that is gone and lets go of it.
+func (p *Interpreter) died(out *Outcome) {
+	state := p.cmd.ProcessState
+	out.CPU = max(state.UserTime()+state.SystemTime()-p.cpuSeen, 0)
+	out.MaxRSSBytes = p.peakRSS.Load()
+	status, _ := state.Sys().(syscall.WaitStatus)
+	switch out.End {
+	case EndExited:
+		out.ExitCode = status.ExitStatus()
+	case EndSignaled:
+		out.Signal = int(status.Signal())
+	}
+	if last := strings.TrimSpace(tail(out.Stderr)); last != "" && out.End != EndTimedOut && out.End != EndCancelled {
+		out.Detail += "; its last lines:\n" + last
+	}
+	p.release()
+}
+
+// notRun is the outcome of a job that the process never got.
+func (p *Interpreter) notRun(started time.Time, err error) Outcome {
+	usable := p.spoiled == "" && !p.released && !p.dead.Load()
+	return Outcome{
+		End: EndNotRun, Detail: err.Error(), StartedAt: started, FinishedAt: time.Now(),
+		MaxRSSBytes: p.peakRSS.Load(), Reusable: usable, Taint: p.spoiled,
+	}
+}
+
+// spoil remembers that the worker's side can't make the interpreter ready again.
+func (p *Interpreter) spoil(err error) {
+	if err != nil {
+		p.spoiled = err.Error()
+	}
+}

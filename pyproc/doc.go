@@ -1,0 +1,90 @@
+// Package pyproc is one supervised Python process: it starts it, gives it one job at a
+// time, and says afterwards how that ended, whatever the job did to the process.
+//
+// # The process
+//
+// It runs as `python -I -X utf8 -c <bootstrap>`, in a process group of its own, with
+// the environment that Spec names and no other. It dies with the worker: its control
+// pipe ends, and a busy one gets SIGKILL from the kernel (PDEATHSIG, which is why one
+// locked thread starts every process). Ending it means its group: SIGTERM, KillDelay,
+// SIGKILL. What leaves the group (setsid) is not caught here.
+//
+//	worker                              process
+//	  control pipe ──── frames ────────▶ 3, then a high number
+//	  result pipe  ◀─── frames ───────── 4, then a high number
+//	  stdout pipe  ◀─── any bytes ────── 1
+//	  stderr pipe  ◀─── any bytes ────── 2
+//	                    /dev/null ─────▶ 0, or a memory file with the job's stdin
+//
+// harness.py is molt's half in the process. It moves its descriptors above the numbers
+// that programs close in a loop, keeps spares of 0, 1 and 2 and puts them back after
+// every job. The policy (package isolation) decides how one job is run.
+//
+// # Frames
+//
+// A frame is a length, four bytes in big-endian order, and a body of that many bytes,
+// at most 64 MiB, in both directions. A body is UTF-8 JSON. There is one writer a pipe,
+// and one answer to every frame sent. testdata/frames holds examples that both sides'
+// tests read.
+//
+//	send set-up   {harness, harness_name, policy, policy_name, output_cap, job_dir}
+//	reply ready   {ready: true, pid, version, implementation, executable, modules,
+//	              cpu_ns: [0, now], rss_bytes}
+//
+// The first frame, read by the bootstrap, holds the two sources and what stays for the
+// life of the process. A Python that is too old says so on stderr and exits.
+//
+//	send request  {nonce, code, stdin?, args?, env?, locals?, purge?} {inputs}?
+//	reply report  {nonce, cpu_ns: [before, after], rss_bytes, modules,
+//	              taint?, truncated?, completion: {outcome, value?, repr?, error?,
+//	              exit_code?, locals?}}
+//	   or failure {nonce, failed, started}
+//
+// A request's body is one JSON object, and a second one after it where the job has
+// inputs: inputs that Python refuses (nested too deep, a number of too many digits)
+// thereby fail inside the job. purge says that the job's directory changed, so modules
+// and listings that Python caches of it must go. A report's cpu_ns are the process's
+// clock at the end of the job before and of this one. taint says why the process must
+// not run another job. A failure says that the plumbing itself failed, before the job
+// started or after.
+//
+//	send end of the control pipe
+//	reply exit 0
+//
+// # What a job can do to the protocol
+//
+// In the modes that run jobs inside the process a job can reach everything that the
+// harness can. The nonce is random for each request, so what a job writes to the result
+// pipe by accident or from a straggling thread is not taken for a report:
+//
+//	a report with another nonce          discarded; the process is tainted
+//	two reports, a length over the cap,
+//	what is not JSON, a frame begun and
+//	not finished within two seconds      EndProtocol, the process is killed
+//	the descriptors are closed           EndProtocol, the process is killed
+//	the process ends without a report    EndExited or EndSignaled, by its wait status
+//
+// A job that searches the harness's memory for its nonce can forge its own report, and
+// no other job's.
+//
+// # Output
+//
+// Standard output and error are caught at the descriptors, so that child processes and
+// C code are heard. The pipes are drained after a short job, and during one that takes
+// longer; past OutputCap bytes are read and dropped, so a flood never blocks the job.
+// What a straggler writes between jobs is dropped.
+//
+// # Signals
+//
+// SIGINT interrupts a job (KeyboardInterrupt) and is ignored while idle. SIGTERM ends
+// the process. Deadlines are the worker's: at the limit the group gets SIGKILL.
+//
+// # Values
+//
+// value carries None, bool, int within ±2^53, finite float, str without lone
+// surrogates, and list and str-keyed dict of those: the exact types, not subclasses,
+// nested at most 500 deep and OutputCap bytes long. Anything else is absent; None is
+// the JSON null. repr is cut at OutputCap, with lone surrogates escaped, and reads
+// "<unrepresentable T: E>" where repr() raised E. Asked-for globals that don't exist or
+// can't be carried are left out.
+package pyproc

@@ -1,0 +1,60 @@
+package pyproc
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+)
+
+// ErrGone: the process has ended; nothing can be said of it any more.
+var ErrGone = errors.New("the interpreter is gone")
+
+// Stats samples a live interpreter, also during a job.
+func (p *Interpreter) Stats() (Stats, error) {
+	if p.dead.Load() {
+		return Stats{}, ErrGone
+	}
+	rss, err := residentNow(p.pid)
+	if err != nil {
+		return Stats{}, fmt.Errorf("cannot sample the interpreter: %w", err)
+	}
+	return Stats{
+		RSSBytes:   rss,
+		Modules:    int(p.modules.Load()),
+		Executions: int(p.executions.Load()),
+		Age:        time.Since(p.started),
+	}, nil
+}
+
+func residentNow(pid int) (int64, error) {
+	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+	if err != nil {
+		return 0, err
+	}
+	fields := bytes.Fields(content)
+	if len(fields) < 2 {
+		return 0, errors.New("statm has an unknown form")
+	}
+	pages, err := strconv.ParseInt(string(fields[1]), 10, 64)
+	return pages * int64(os.Getpagesize()), err
+}
+
+// samplePeak reads the highest resident memory of a process that is about to be
+// killed and so can't report it. It is not ru_maxrss, which can be the worker's.
+func (p *Interpreter) samplePeak() {
+	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.pid))
+	if err != nil {
+		return
+	}
+	_, after, found := bytes.Cut(content, []byte("VmHWM:"))
+	fields := bytes.Fields(after)
+	if !found || len(fields) == 0 {
+		return
+	}
+	if kib, err := strconv.ParseInt(string(fields[0]), 10, 64); err == nil && kib<<10 > p.peakRSS.Load() {
+		p.peakRSS.Store(kib << 10)
+	}
+}

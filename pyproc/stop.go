@@ -1,0 +1,116 @@
+package pyproc
+
+import (
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// reap waits for the process, kills what is left of its group and collects it. The
+// group is killed while the dead process still holds its number, so that the number
+// can't be another group's by then.
+func (p *Interpreter) reap() {
+	for {
+		var info unix.Siginfo
+		err := unix.Waitid(unix.P_PID, p.pid, &info, unix.WEXITED|unix.WNOWAIT, nil)
+		if err != unix.EINTR {
+			break
+		}
+	}
+	p.killMu.Lock()
+	_ = unix.Kill(-p.pid, unix.SIGKILL) // it may be gone, or have left the group
+	_ = p.cmd.Wait()                    // how it ended is in ProcessState
+	p.reaped = true
+	p.killMu.Unlock()
+	processSpawner.release()
+	p.dead.Store(true)
+	p.wakeUp()
+	close(p.exited)
+}
+
+// wakeUp ends a poll of an exchange. It is called only while wake is open: before
+// exited is closed, or by a running exchange.
+func (p *Interpreter) wakeUp() {
+	one := [8]byte{1}
+	_, _ = unix.Write(p.wake, one[:]) // full means that it is awake already
+}
+
+// signalGroup signals the process and its group, unless it was reaped.
+func (p *Interpreter) signalGroup(sig unix.Signal) {
+	p.killMu.Lock()
+	defer p.killMu.Unlock()
+	if !p.reaped {
+		_ = unix.Kill(-p.pid, sig)
+		_ = unix.Kill(p.pid, sig) // the job may have moved it into another group
+	}
+}
+
+func (p *Interpreter) killGroup() { p.signalGroup(unix.SIGKILL) }
+
+// Exited is closed when the process has ended and was reaped.
+func (p *Interpreter) Exited() <-chan struct{} { return p.exited }
+
+// Stop ends the process: the end of the control pipe and SIGTERM ask for it, and
+// after KillDelay SIGKILL doesn't. It returns when the process is gone; a running Do
+// returns as well. Calling it again does nothing.
+func (p *Interpreter) Stop() {
+	if p.busy.TryLock() {
+		if p.control >= 0 {
+			unix.Close(p.control)
+			p.control = -1
+		}
+		p.spoiled = "it was stopped"
+		p.busy.Unlock()
+	}
+	p.signalGroup(unix.SIGTERM)
+	timer := time.NewTimer(p.spec.KillDelay)
+	defer timer.Stop()
+	select {
+	case <-p.exited:
+	case <-timer.C:
+	}
+	p.Kill()
+}
+
+// Kill ends the process and its group at once and returns when they are gone; a
+// running Do returns as well.
+func (p *Interpreter) Kill() {
+	p.killGroup()
+	<-p.exited
+	p.busy.Lock()
+	defer p.busy.Unlock()
+	p.release()
+}
+
+// release closes what belongs to a process that is gone or never was.
+func (p *Interpreter) release() {
+	if p.released {
+		return
+	}
+	p.released = true
+	for _, fd := range []int{p.control, p.result, p.stdout, p.stderr, p.wake} {
+		if fd >= 0 {
+			unix.Close(fd)
+		}
+	}
+	p.dir.remove()
+}
+
+// lastWords is what the process wrote to stderr since its last job, for messages.
+func (p *Interpreter) lastWords() string {
+	if p.released {
+		return ""
+	}
+	words := capture{fd: p.stderr, limit: p.spec.OutputCap}
+	words.drain(p.scratch)
+	said := strings.TrimSpace(tail(words.bytes()))
+	if said != "" {
+		said = "; its last lines:\n" + said
+	}
+	if p.dead.Load() {
+		<-p.exited
+		said = " (" + p.cmd.ProcessState.String() + ")" + said
+	}
+	return said
+}
