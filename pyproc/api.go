@@ -38,6 +38,9 @@ type Request struct {
 	Locals  []string
 	Globs   []string
 	Timeout time.Duration
+	// MemoryBytes is how much the process's address space may grow while the
+	// job runs; 0: no limit.
+	MemoryBytes int64
 }
 
 // End says how a request ended.

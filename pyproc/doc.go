@@ -34,7 +34,7 @@
 // The first frame, read by the bootstrap, holds the two sources and what stays for the
 // life of the process. A Python that is too old says so on stderr and exits.
 //
-//	send request  {nonce, code, stdin?, args?, env?, locals?, purge?} {inputs}?
+//	send request  {nonce, code, stdin?, args?, env?, locals?, memory?, purge?} {inputs}?
 //	reply report  {nonce, cpu_ns: [before, after], rss_bytes, modules,
 //	              taint?, truncated?, completion: {outcome, value?, repr?, error?,
 //	              exit_code?, locals?}}

@@ -62,7 +62,9 @@ INTERNAL_FILES = {__file__}
 policy = None
 output_cap = 0
 job_dir = ""
-control_fd = result_fd = null_fd = out_fd = err_fd = status_fd = -1
+control_fd = result_fd = null_fd = out_fd = err_fd = status_fd = statm_fd = -1
+own_memory_limit = resource.getrlimit(resource.RLIMIT_AS)
+PAGE_SIZE = resource.getpagesize()
 in_job = False
 streams_changed = False
 
@@ -71,7 +73,7 @@ class Job:
     """One request. `rest` is where its inputs begin in `frame`, if it has any."""
 
     __slots__ = ("frame", "rest", "nonce", "code", "stdin", "args", "env", "locals",
-                 "purge", "started", "taints", "saved_env")
+                 "purge", "memory", "started", "taints", "saved_env")
 
     def __init__(self, frame):
         request, self.rest = scan_json(frame, 0)
@@ -84,6 +86,7 @@ class Job:
         self.env = get("env")
         self.locals = get("locals")
         self.purge = get("purge")
+        self.memory = get("memory")
         self.started = False
         self.taints = None
         self.saved_env = None
@@ -420,9 +423,13 @@ def run_in_process(job, execute):
     job.started = in_job = True
     try:
         set_environment(job)
+        if job.memory is not None:
+            limit_memory(job)
         main = execute(job, done)
     except BaseException as exc:
+        lift_memory_limit(job)
         uncaught(done, exc)
+    lift_memory_limit(job)
     try:
         wind_down(job, done, main)
     except BaseException as exc:
@@ -471,6 +478,27 @@ def set_environment(job):
         job.saved_env = saved = {name: environ.get(name) for name in job.env}
         for name in saved:
             environ[name] = job.env[name]
+
+
+def limit_memory(job):
+    """Let the process's address space grow by what the job may use, and no further.
+
+    The job can lift that: the limit is for accidents, as all in the in-process modes.
+    """
+    size = int(os.pread(statm_fd, 64, 0).split()[0]) * PAGE_SIZE
+    soft, hard = own_memory_limit
+    limit = size + job.memory
+    if hard != resource.RLIM_INFINITY:
+        limit = min(limit, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+
+
+def lift_memory_limit(job):
+    if job.memory is not None:
+        try:
+            resource.setrlimit(resource.RLIMIT_AS, own_memory_limit)
+        except (OSError, ValueError) as exc:
+            job.taint(f"the memory limit cannot be lifted: {exc}")
 
 
 def wind_down(job, done, main):
@@ -880,7 +908,7 @@ def place_descriptors(control, result):
     soft)` misses them there. A very high number would make every fork copy a big
     table, so a soft limit beyond 4096 is ignored.
     """
-    global control_fd, result_fd, null_fd, out_fd, err_fd, status_fd
+    global control_fd, result_fd, null_fd, out_fd, err_fd, status_fd, statm_fd
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = 16
     base = 4090 - needed
@@ -899,7 +927,9 @@ def place_descriptors(control, result):
     control_fd, result_fd, null_fd, out_fd, err_fd = map(high, (control, result, 0, 1, 2))
     status = os.open("/proc/self/status", os.O_RDONLY | os.O_CLOEXEC)
     status_fd = high(status)
-    for fd in (status, control, result):
+    statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
+    statm_fd = high(statm)
+    for fd in (statm, status, control, result):
         os.close(fd)
     if raised:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

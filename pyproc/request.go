@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strconv"
 	"unicode/utf8"
 )
 
@@ -43,6 +44,10 @@ func appendRequest(b []byte, nonce string, purge bool, req *Request) ([]byte, er
 	if req.Locals != nil {
 		b = append(b, `,"locals":`...)
 		b = appendStrings(b, req.Locals)
+	}
+	if req.MemoryBytes > 0 {
+		b = append(b, `,"memory":`...)
+		b = strconv.AppendInt(b, req.MemoryBytes, 10)
 	}
 	if purge {
 		b = append(b, `,"purge":true`...)

@@ -193,6 +193,11 @@ func (s *slot) execute(d *queue.Delivery, again bool) {
 	case outcome.End == pyproc.EndCancelled:
 		s.pool.killed.Store(true)
 		s.pool.giveBack(d, "the worker stops")
+	case outcome.End == pyproc.EndNotRun && again:
+		s.log.Error("a job could not be handed to a fresh interpreter", zap.String("id", d.Job.ID), zap.String("reason", outcome.Detail))
+		s.pool.giveBack(d, outcome.Detail)
+	case outcome.End == pyproc.EndNotRun:
+		s.again = d
 	case s.killedFromOutside(outcome) && !again:
 		s.log.Warn("an interpreter was killed while it ran a job, which is run once more", zap.Int("signal", outcome.Signal), zap.String("id", d.Job.ID))
 		s.again = d
@@ -288,7 +293,8 @@ func (s *slot) environment() []string {
 func (s *slot) request(j *queue.Job) pyproc.Request {
 	r := pyproc.Request{
 		Code: j.Code, Inputs: j.Inputs, Stdin: j.Stdin, Args: j.Args, Env: j.Env, Files: j.Files,
-		Timeout: capped(time.Duration(j.TimeoutMS)*time.Millisecond, s.pool.cfg.Timeout),
+		Timeout:     capped(time.Duration(j.TimeoutMS)*time.Millisecond, s.pool.cfg.Timeout),
+		MemoryBytes: capped(j.MemoryBytes, s.pool.cfg.MemoryBytes),
 	}
 	if j.Outputs != nil {
 		r.Locals, r.Globs = j.Outputs.Locals, j.Outputs.Files

@@ -40,6 +40,7 @@ func TestStatusAndFault(t *testing.T) {
 		"kill self": {job: queue.Job{Code: "import os; os.kill(os.getpid(), 9)"}, status: queue.StatusCrashed, signal: int(syscall.SIGKILL)},
 		"timeout":   {job: queue.Job{Code: "while True: pass", TimeoutMS: 300}, status: queue.StatusTimeout, limit: "wall"},
 		"memory":    {job: queue.Job{Code: "raise MemoryError"}, status: queue.StatusOutOfMemory, limit: "memory"},
+		"too much":  {job: queue.Job{Code: "bytearray(4 << 30)", MemoryBytes: 64 << 20}, status: queue.StatusOutOfMemory, limit: "memory"},
 		"expired":   {job: queue.Job{Code: "1", ExpiresAt: &past}, status: queue.StatusExpired},
 	} {
 		c.job.ID, c.job.Metadata = name, map[string]string{"case": name}
