@@ -1,6 +1,6 @@
 module github.com/seed-0f8c9bb6/molt
 
-go 1.26
+go 1.26.0
 
 require (
 	github.com/cenkalti/backoff/v4 v4.3.0

@@ -103,7 +103,7 @@ func (c *Client) Results(ctx context.Context, batch string) iter.Seq2[Result, er
 				yield(Result{}, fmt.Errorf("%w: batch %q: %w", errResultsLost, batch, err))
 				return
 			}
-			r, err := DecodeResult(msg.Headers().Get(HeaderContentType), msg.Data())
+			r, err := DecodeResult("", msg.Data())
 			if !yield(r, err) {
 				return
 			}

@@ -114,9 +114,11 @@ func (c *Client) message(pool string, job Job) (*nats.Msg, Ticket, error) {
 		Subject: c.subjects.Jobs(pool, c.namespace),
 		Data:    data,
 		Header: nats.Header{
-			HeaderContentType: []string{c.encoding.ContentType()},
-			nats.MsgIdHdr:     []string{MessageID(job.Batch, job.ID, ticket.Digest)},
+			nats.MsgIdHdr: []string{MessageID(job.Batch, job.ID, ticket.Digest)},
 		},
+	}
+	if c.encoding == EncodingText { // the others are told by their first byte
+		msg.Header[HeaderContentType] = []string{c.encoding.ContentType()}
 	}
 	if limit := int(c.nc.MaxPayload()); len(data)+headerAllowance > limit {
 		return nil, Ticket{}, fmt.Errorf("%w: it takes %d bytes encoded and the server's max_payload is %d, headers included: send less, or raise max_payload", ErrTooLarge, len(data), limit)
@@ -182,10 +184,11 @@ func (c *Client) Wait(ctx context.Context, t Ticket) (Result, error) {
 
 // own decodes a stored result if it belongs to the ticket's job.
 func (c *Client) own(t Ticket, stored *Stored) (Result, error) {
-	if t.Digest != "" && stored.Digest != "" && stored.Digest != t.Digest {
-		return Result{}, fmt.Errorf("%w: the result stored for id %q of batch %q has digest %s, this job %s: choose another id", ErrIDUsed, t.ID, t.Batch, stored.Digest, t.Digest)
+	r, err := stored.Result()
+	if err == nil && t.Digest != "" && r.JobDigest != t.Digest {
+		return Result{}, fmt.Errorf("%w: the result stored for id %q of batch %q has digest %s, this job %s: choose another id", ErrIDUsed, t.ID, t.Batch, r.JobDigest, t.Digest)
 	}
-	return stored.Result()
+	return r, err
 }
 
 // State says where a job is.

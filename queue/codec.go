@@ -133,13 +133,10 @@ func EncodeJob(enc Encoding, j Job) ([]byte, error) {
 	}
 	var body []byte
 	var err error
-	switch enc {
-	case EncodingText:
+	if enc == EncodingText {
 		body, err = encodeJobText(&j)
-	case EncodingMsgpack:
-		body, err = encodeJobMsgpack(&j)
-	default:
-		body, err = encodeJSON(&j)
+	} else {
+		body, err = encodeJobFields(enc, &j)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot encode the job as %s: %w", enc, err)
@@ -157,32 +154,34 @@ func encodeJobText(j *Job) ([]byte, error) {
 	return []byte(j.Code), nil
 }
 
+// errBadValue says which of a result's documents cannot be encoded: all of
+// them, so that what is left can be stored instead.
+type errBadValue struct {
+	value  bool     // Result.Value is one
+	locals []string // so are these of Result.Locals
+	err    error    // what is wrong with the first
+}
+
+// Error returns what is wrong with the first document.
+func (e *errBadValue) Error() string { return e.err.Error() }
+
+// Unwrap returns the same as an error.
+func (e *errBadValue) Unwrap() error { return e.err }
+
 // EncodeResult writes a result in the encoding of its job; that of a job in
-// text is JSON. Value and Locals must be JSON as DecodeResult accepts it.
+// text is JSON. Value and Locals must be JSON as DecodeResult accepts it; the
+// error that they are not is an *errBadValue.
 func EncodeResult(enc Encoding, r Result) ([]byte, error) {
-	body, err := encodeResult(enc, &r)
+	body, err := encodeResultFields(enc, &r)
 	if err != nil {
 		return nil, fmt.Errorf("cannot encode the result of job %q: %w", r.ID, err)
 	}
 	return body, nil
 }
 
-func encodeResult(enc Encoding, r *Result) ([]byte, error) {
-	if enc == EncodingMsgpack {
-		return encodeResultMsgpack(r)
-	}
-	if len(r.Value) > 0 {
-		if err := scanJSON(r.Value, MaxDepth); err != nil {
-			return nil, ofField("value", err)
-		}
-	}
-	for name, v := range r.Locals {
-		if err := scanJSON(v, MaxDepth); err != nil {
-			return nil, ofField(fmt.Sprintf("locals[%q]", name), err)
-		}
-	}
-	return encodeJSON(r)
-}
+// maxShared is the size up to which the texts of a result share one copy of its
+// message: whoever keeps one of them keeps no more than that alive.
+const maxShared = 2048
 
 // DecodeResult reads a result. A value and locals in msgpack become JSON.
 func DecodeResult(contentType string, body []byte) (Result, error) {
@@ -191,13 +190,17 @@ func DecodeResult(contentType string, body []byte) (Result, error) {
 		return Result{}, fmt.Errorf("cannot decode the result: %w", err)
 	}
 	var r Result
+	var copied string
+	if len(body) <= maxShared {
+		copied = string(body)
+	}
 	switch enc {
 	case EncodingText:
 		err = fmt.Errorf("a result never comes as %s: is this a job?", enc)
 	case EncodingMsgpack:
-		err = decodeResultMsgpack(body, &r)
+		err = decodeResultFields(&msgpackReader{b: body, max: maxResultDepth, copied: copied}, &r)
 	default:
-		err = decodeResultJSON(body, &r)
+		err = decodeResultFields(&jsonReader{b: body, max: maxResultDepth, copied: copied}, &r)
 	}
 	if err != nil {
 		return Result{}, fmt.Errorf("cannot decode the result: %w", err)
@@ -210,4 +213,13 @@ func validUTF8(field, s string) error {
 		return fmt.Errorf("%s is not valid UTF-8: encode text as UTF-8, and send other bytes in files", field)
 	}
 	return nil
+}
+
+// toUTF8 replaces every byte that is not part of a character by U+FFFD, as
+// encoding/json does: a message with such a byte could not be read again.
+func toUTF8(s string) string {
+	if utf8.ValidString(s) {
+		return s
+	}
+	return string([]rune(s))
 }

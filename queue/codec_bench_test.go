@@ -59,35 +59,63 @@ func BenchmarkDigest(b *testing.B) {
 	}
 }
 
+var benchResults = []struct {
+	name   string
+	result Result
+}{
+	{"tiny", tinyResult()},
+	{"full", fullResult()},
+	{"1MiB", func() Result {
+		r := tinyResult()
+		r.Stdout = strings.Repeat("x = 1  # a line of 32 characters\n", 32768)
+		return r
+	}()},
+}
+
 func BenchmarkEncodeResult(b *testing.B) {
-	for _, enc := range []Encoding{EncodingJSON, EncodingMsgpack} {
-		b.Run(enc.ContentType()[len("application/"):], func(b *testing.B) {
-			b.ReportAllocs()
-			r := fullResult()
-			r.Locals, r.Files, r.Error, r.ExitCode, r.Signal, r.Limit = nil, nil, nil, nil, 0, ""
-			for b.Loop() {
-				if _, err := EncodeResult(enc, r); err != nil {
-					b.Fatal(err)
+	for _, c := range benchResults {
+		for _, enc := range []Encoding{EncodingJSON, EncodingMsgpack} {
+			b.Run(c.name+"/"+enc.ContentType()[len("application/"):], func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					if _, err := EncodeResult(enc, c.result); err != nil {
+						b.Fatal(err)
+					}
 				}
-			}
-		})
+			})
+		}
 	}
 }
 
 func BenchmarkDecodeResult(b *testing.B) {
-	for _, enc := range []Encoding{EncodingJSON, EncodingMsgpack} {
-		b.Run(enc.ContentType()[len("application/"):], func(b *testing.B) {
-			b.ReportAllocs()
-			body, err := EncodeResult(enc, fullResult())
-			if err != nil {
-				b.Fatal(err)
-			}
-			for b.Loop() {
-				if _, err := DecodeResult(enc.ContentType(), body); err != nil {
+	for _, c := range benchResults {
+		for _, enc := range []Encoding{EncodingJSON, EncodingMsgpack} {
+			b.Run(c.name+"/"+enc.ContentType()[len("application/"):], func(b *testing.B) {
+				b.ReportAllocs()
+				body, err := EncodeResult(enc, c.result)
+				if err != nil {
 					b.Fatal(err)
 				}
-			}
-		})
+				for b.Loop() {
+					if _, err := DecodeResult(enc.ContentType(), body); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
+
+// tinyResult returns what a worker sends for a job that prints a number.
+func tinyResult() Result {
+	return Result{
+		ID: "HumanEval/12", Batch: "eval", Namespace: "default", Status: StatusOK, Fault: FaultNone,
+		Attempt: 1, JobDigest: strings.Repeat("ab", 32), Stdout: "2\n",
+		Usage:     &Usage{WallMS: 0.114, CPUMS: 0.093, MaxRSSBytes: 17 << 20},
+		Timing:    Timing{SubmittedAt: "2026-01-02T03:04:05.123456Z", StartedAt: "2026-01-02T03:04:06.123456Z", FinishedAt: "2026-01-02T03:04:07.123456Z", QueuedMS: 1.25},
+		Isolation: &Isolation{Mode: "reset", Layers: []string{"process", "modules"}},
+		Python:    "3.12.1",
+		Worker:    WorkerOrigin{Name: "host-1-1234", Pool: "default", Generation: 1, Execution: 33},
 	}
 }
 

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// valueReader reads a message of either encoding, so that a job's rules are
-// written once. The reader stands at a value; kind tells what it is, and one
+// valueReader reads a message of either encoding, so that the rules of jobs and
+// results are written once. The reader stands at a value; kind tells what it is, and one
 // other method reads it. A *fieldError concerns the value alone: reset and skip
 // go on behind it. After any other error the message is broken.
 type valueReader interface {
@@ -18,11 +18,13 @@ type valueReader interface {
 	// text reads a string, in msgpack a binary as well.
 	text() (string, error)
 	integer() (int64, error)
+	// float reads any number.
+	float() (float64, error)
 	// contents reads a file: base64 in JSON, binary or a string in msgpack.
 	contents() ([]byte, error)
 	// instant reads a time: RFC 3339, in msgpack a timestamp as well.
 	instant() (time.Time, error)
-	// document reads an object as JSON.
+	// document reads any value as JSON.
 	document() (json.RawMessage, error)
 
 	mark() mark
@@ -49,6 +51,11 @@ func within(path string, err error) error {
 	}
 	return err
 }
+
+// inKey is the path of a key's value. It quotes no more than the start of the
+// key: at each of hundreds of levels, a long one would add up to a path as long
+// as the message and to copies of many times that.
+func inKey[S string | []byte](key S) string { return fmt.Sprintf("[%q]", clip([]byte(key))) }
 
 // ofField names the field of an error that is about a document of its own.
 func ofField(name string, err error) error {
@@ -114,7 +121,7 @@ func decodeField(r valueReader, key []byte, j *Job) (err error) {
 	case "inputs":
 		j.Inputs, err = readInputs(r)
 	case "stdin":
-		j.Stdin, err = readStdin(r)
+		j.Stdin, err = readOptionalString(r)
 	case "args":
 		j.Args, err = readStrings(r)
 	case "env":
@@ -122,7 +129,7 @@ func decodeField(r valueReader, key []byte, j *Job) (err error) {
 	case "files":
 		j.Files, err = readMap(r, "an object of paths and contents", valueReader.contents)
 	case "outputs":
-		j.Outputs, err = readOutputs(r)
+		j.Outputs, err = readPointer(r, outputsField)
 	case "timeout_ms":
 		j.TimeoutMS, err = readInteger(r)
 	case "memory_bytes":
@@ -172,7 +179,8 @@ func readElement(r valueReader) (string, error) {
 	return r.text()
 }
 
-func readStdin(r valueReader) (*string, error) {
+// readOptionalString tells an empty string from none.
+func readOptionalString(r valueReader) (*string, error) {
 	var s string
 	var err error
 	switch k := r.kind(); k {
@@ -208,7 +216,7 @@ func readStrings(r valueReader) ([]string, error) {
 	default:
 		return nil, wrongKind(r, "an array of strings", k)
 	}
-	var list []string
+	list := []string{} // an empty list is not null
 	err := r.array(func(i int) error {
 		if i == maxItems {
 			return &fieldError{reason: fmt.Sprintf("has more than %d elements: send them in a file", maxItems)}
@@ -236,7 +244,7 @@ func readMap[V any](r valueReader, want string, read func(valueReader) (V, error
 		name := string(key)
 		v, err := read(r)
 		if err != nil {
-			return within(fmt.Sprintf("[%q]", name), err)
+			return within(inKey(key), err)
 		}
 		if m == nil {
 			m = make(map[string]V)
@@ -247,27 +255,46 @@ func readMap[V any](r valueReader, want string, read func(valueReader) (V, error
 	return m, err
 }
 
-func readOutputs(r valueReader) (*Outputs, error) {
+func outputsField(r valueReader, key []byte, out *Outputs) (err error) {
+	switch string(key) {
+	case "locals":
+		out.Locals, err = readStrings(r)
+	case "files":
+		out.Files, err = readStrings(r)
+	default:
+		return r.skip()
+	}
+	return err
+}
+
+// readPointer reads an object into a new T; that of null is nil.
+func readPointer[T any](r valueReader, field func(valueReader, []byte, *T) error) (*T, error) {
+	if r.kind() == kindNull {
+		return nil, r.skip()
+	}
+	v := new(T)
+	if err := readObject(r, v, field); err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+// readObject reads an object into *v, whose fields field knows.
+func readObject[T any](r valueReader, v *T, field func(valueReader, []byte, *T) error) error {
+	*v = *new(T) // an object that comes twice isn't merged
 	switch k := r.kind(); k {
 	case kindObject:
 	case kindNull:
-		return nil, r.skip()
+		return r.skip()
 	default:
-		return nil, wrongKind(r, "an object", k)
+		return wrongKind(r, "an object", k)
 	}
-	out := new(Outputs)
-	err := r.object(func(key []byte) (err error) {
-		switch string(key) {
-		case "locals":
-			out.Locals, err = readStrings(r)
-		case "files":
-			out.Files, err = readStrings(r)
-		default:
-			return r.skip()
+	return r.object(func(key []byte) error {
+		if err := field(r, key, v); err != nil {
+			return within("."+string(key), err)
 		}
-		return within("."+string(key), err)
+		return nil
 	})
-	return out, err
 }
 
 func readTime(r valueReader) (*time.Time, error) {

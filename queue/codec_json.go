@@ -4,10 +4,9 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"math"
 	"strconv"
-	"sync"
 	"time"
 )
 
@@ -18,11 +17,17 @@ func (r *jsonReader) violation() error { return r.soft }
 // text returns the empty string for one that is no valid text.
 func (r *jsonReader) text() (string, error) {
 	before := r.soft
-	b, err := r.stringBytes()
-	if err != nil || r.soft != before {
+	raw, escaped, err := r.rawString()
+	switch {
+	case err != nil || r.soft != before:
 		return "", err
+	case escaped:
+		return string(unescape(make([]byte, 0, len(raw)), raw)), nil
+	case r.copied != "":
+		end := r.pos - 1 // at the quote
+		return r.copied[end-len(raw) : end], nil
 	}
-	return string(b), nil
+	return string(raw), nil
 }
 
 func (r *jsonReader) integer() (int64, error) {
@@ -38,6 +43,18 @@ func (r *jsonReader) integer() (int64, error) {
 		return 0, outOfRange(clip(text))
 	}
 	return n, nil
+}
+
+func (r *jsonReader) float() (float64, error) {
+	text, _, err := r.number()
+	if err != nil {
+		return 0, err
+	}
+	f, err := strconv.ParseFloat(string(text), 64)
+	if err != nil {
+		return 0, &fieldError{reason: fmt.Sprintf("is %s, more than a float holds", clip(text))}
+	}
+	return f, nil
 }
 
 func outOfRange(text string) error {
@@ -81,6 +98,7 @@ func (r *jsonReader) instant() (time.Time, error) {
 }
 
 func (r *jsonReader) document() (json.RawMessage, error) {
+	r.space()
 	start := r.pos
 	if err := r.skip(); err != nil {
 		return nil, err
@@ -88,44 +106,79 @@ func (r *jsonReader) document() (json.RawMessage, error) {
 	return bytes.Clone(r.b[start:r.pos]), nil
 }
 
-// jsonWriter is an encoder with the buffer that it writes to.
+// jsonWriter is the JSON side of fieldWriter.
 type jsonWriter struct {
-	buf bytes.Buffer
-	enc *json.Encoder
+	buf []byte
+	err error
+	// valid says that the documents were scanned already.
+	valid bool
 }
 
-var jsonWriters = sync.Pool{New: func() any {
-	w := new(jsonWriter)
-	w.enc = json.NewEncoder(&w.buf)
-	w.enc.SetEscapeHTML(false) // code is full of '<', '>' and '&'
-	return w
-}}
-
-// keepBuffer is the capacity up to which a pooled buffer is kept.
-const keepBuffer = 1 << 18
-
-// encodeJSON writes v as json.Marshal does, but for the escaping of HTML.
-func encodeJSON(v any) ([]byte, error) {
-	w := jsonWriters.Get().(*jsonWriter)
-	w.buf.Reset()
-	if err := w.enc.Encode(v); err != nil {
-		return nil, err // the writer goes: an Encoder keeps its first write error
+func (w *jsonWriter) key(key string) {
+	if w.buf[len(w.buf)-1] != '{' {
+		w.buf = append(w.buf, ',')
 	}
-	body := bytes.Clone(bytes.TrimSuffix(w.buf.Bytes(), []byte("\n")))
-	if w.buf.Cap() <= keepBuffer {
-		jsonWriters.Put(w)
-	}
-	return body, nil
+	w.buf = append(appendJSONString(w.buf, key), ':')
 }
 
-func decodeResultJSON(body []byte, r *Result) error {
-	if err := scanJSON(body, maxResultDepth); err != nil {
-		return err
+func (w *jsonWriter) open(key string, _ int) {
+	if key != "" {
+		w.key(key)
 	}
-	err := json.Unmarshal(body, r)
-	var wrong *json.UnmarshalTypeError
-	if errors.As(err, &wrong) && wrong.Field != "" {
-		return fmt.Errorf("%s must be %s, not %s", wrong.Field, wrong.Type, wrong.Value)
-	}
-	return err
+	w.buf = append(w.buf, '{')
 }
+
+func (w *jsonWriter) close() { w.buf = append(w.buf, '}') }
+
+func (w *jsonWriter) text(key, s string) {
+	w.key(key)
+	w.buf = appendJSONString(w.buf, s)
+}
+
+func (w *jsonWriter) texts(key string, list []string) {
+	w.key(key)
+	if list == nil {
+		w.buf = append(w.buf, "null"...)
+		return
+	}
+	w.buf = append(w.buf, '[')
+	for i, s := range list {
+		if i > 0 {
+			w.buf = append(w.buf, ',')
+		}
+		w.buf = appendJSONString(w.buf, s)
+	}
+	w.buf = append(w.buf, ']')
+}
+
+func (w *jsonWriter) integer(key string, n int64) {
+	w.key(key)
+	w.buf = strconv.AppendInt(w.buf, n, 10)
+}
+
+func (w *jsonWriter) float(key string, f float64) {
+	w.key(key)
+	if math.IsNaN(f) || math.IsInf(f, 0) {
+		w.err = &fieldError{path: key, reason: fmt.Sprintf("is %v, which JSON cannot hold", f)}
+		return
+	}
+	w.buf = appendJSONNumber(w.buf, f)
+}
+
+func (w *jsonWriter) contents(key string, data []byte) {
+	w.key(key)
+	w.buf = append(base64.StdEncoding.AppendEncode(append(w.buf, '"'), data), '"')
+}
+
+func (w *jsonWriter) document(key string, text []byte) error {
+	w.key(key)
+	if !w.valid {
+		if err := scanJSON(text, MaxDepth); err != nil {
+			return err
+		}
+	}
+	w.buf = appendCompact(w.buf, text)
+	return nil
+}
+
+func (w *jsonWriter) finish() ([]byte, error) { return w.buf, w.err }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"time"
+	"unicode/utf8"
 
 	"github.com/vmihailenco/msgpack/v5"
 )
@@ -17,18 +18,22 @@ func (r *msgpackReader) violation() error { return r.soft }
 
 // text returns the empty string for one that is no valid text.
 func (r *msgpackReader) text() (string, error) {
-	before := r.soft
-	t, err := r.next()
-	if err != nil || r.soft != before {
-		return "", err
-	}
-	s := string(t.data)
-	if t.kind == kindBinary {
-		if err := validUTF8("", s); err != nil {
-			return "", &fieldError{reason: err.Error()[1:]}
+	data, short := r.shortString()
+	if !short {
+		before := r.soft
+		t, err := r.next()
+		if err != nil || r.soft != before {
+			return "", err
+		}
+		data = t.data
+		if t.kind == kindBinary && !utf8.Valid(data) {
+			return "", &fieldError{reason: validUTF8("", string(data)).Error()[1:]}
 		}
 	}
-	return s, nil
+	if r.copied != "" {
+		return r.copied[r.pos-len(data) : r.pos], nil
+	}
+	return string(data), nil
 }
 
 func (r *msgpackReader) integer() (int64, error) {
@@ -42,6 +47,17 @@ func (r *msgpackReader) integer() (int64, error) {
 		return 0, outOfRange(fmt.Sprint(t.bits))
 	}
 	return int64(t.bits), nil
+}
+
+func (r *msgpackReader) float() (float64, error) {
+	t, err := r.next()
+	switch {
+	case err != nil || t.float:
+		return t.f, err
+	case t.neg:
+		return float64(int64(t.bits)), nil
+	}
+	return float64(t.bits), nil
 }
 
 func (r *msgpackReader) contents() ([]byte, error) {
@@ -89,89 +105,102 @@ func (r *msgpackReader) document() (json.RawMessage, error) {
 	return r.appendJSON(nil)
 }
 
-// msgpackJob is a Job with the fields that msgpack writes differently.
-type msgpackJob struct {
-	Job
-	Inputs    msgpack.RawMessage `msgpack:"inputs,omitempty"`
-	ExpiresAt string             `msgpack:"expires_at,omitempty"`
+// msgpackWriter is the msgpack side of fieldWriter.
+type msgpackWriter struct {
+	buf bytes.Buffer
+	enc *msgpack.Encoder
+	err error
+	// heads are the objects that are open, the innermost last.
+	heads []msgpackHead
 }
 
-func encodeJobMsgpack(j *Job) ([]byte, error) {
-	m := msgpackJob{Job: *j}
-	var err error
-	if m.Inputs, err = jsonToMsgpack(j.Inputs); err != nil {
-		return nil, ofField("inputs", err)
-	}
-	if j.ExpiresAt != nil {
-		m.ExpiresAt = j.ExpiresAt.Format(time.RFC3339Nano)
-	}
-	return marshalMsgpack(&m)
+// msgpackHead is the head of an object that was written for the most fields
+// that it may have, and is corrected when it is known how many it has.
+type msgpackHead struct{ at, most, fields int }
+
+func newMsgpackWriter(size int) *msgpackWriter {
+	w := &msgpackWriter{enc: msgpack.GetEncoder(), heads: make([]msgpackHead, 0, 2)}
+	w.buf.Grow(size)
+	w.enc.Reset(&w.buf)
+	return w
 }
 
-// msgpackResult is a Result with the fields that msgpack writes differently.
-type msgpackResult struct {
-	Result
-	Value  msgpack.RawMessage            `msgpack:"value,omitempty"`
-	Locals map[string]msgpack.RawMessage `msgpack:"locals,omitempty"`
+func (w *msgpackWriter) check(err error) {
+	if w.err == nil {
+		w.err = err
+	}
 }
 
-func encodeResultMsgpack(r *Result) ([]byte, error) {
-	m := msgpackResult{Result: *r}
-	var err error
-	if m.Value, err = jsonToMsgpack(r.Value); err != nil {
-		return nil, ofField("value", err)
-	}
-	if len(r.Locals) > 0 {
-		m.Locals = make(map[string]msgpack.RawMessage, len(r.Locals))
-		for name, v := range r.Locals {
-			if len(v) == 0 {
-				return nil, fmt.Errorf("locals[%q] is empty: use null", name)
-			}
-			if m.Locals[name], err = jsonToMsgpack(v); err != nil {
-				return nil, ofField(fmt.Sprintf("locals[%q]", name), err)
-			}
-		}
-	}
-	return marshalMsgpack(&m)
+func (w *msgpackWriter) key(key string) {
+	w.heads[len(w.heads)-1].fields++
+	w.check(w.enc.EncodeString(toUTF8(key)))
 }
 
-// marshalMsgpack writes v, each number as short as it goes.
-func marshalMsgpack(v any) ([]byte, error) {
-	enc := msgpack.GetEncoder()
-	defer msgpack.PutEncoder(enc)
-	buf := bytes.NewBuffer(make([]byte, 0, 1024))
-	enc.Reset(buf)
-	enc.UseCompactInts(true)
-	if err := enc.Encode(v); err != nil {
-		return nil, err
+func (w *msgpackWriter) open(key string, most int) {
+	if key != "" {
+		w.key(key)
 	}
-	return buf.Bytes(), nil
+	w.heads = append(w.heads, msgpackHead{at: w.buf.Len(), most: most})
+	w.check(w.enc.EncodeMapLen(most))
 }
 
-func decodeResultMsgpack(body []byte, res *Result) error {
-	if err := scanMsgpack(body, maxResultDepth); err != nil {
-		return err
+func (w *msgpackWriter) close() {
+	last := len(w.heads) - 1
+	h := w.heads[last]
+	w.heads = w.heads[:last]
+	head := w.buf.Bytes()[h.at:]
+	switch {
+	case h.fields == h.most:
+	case h.fields > h.most || h.most > math.MaxUint16:
+		w.check(fmt.Errorf("an object of at most %d fields has %d", h.most, h.fields))
+	case h.most < 16:
+		head[0] = 0x80 | byte(h.fields)
+	default:
+		binary.BigEndian.PutUint16(head[1:], uint16(h.fields))
 	}
-	if err := msgpack.Unmarshal(body, res); err != nil {
-		return err
+}
+
+func (w *msgpackWriter) text(key, s string) {
+	w.key(key)
+	w.check(w.enc.EncodeString(toUTF8(s)))
+}
+
+func (w *msgpackWriter) texts(key string, list []string) {
+	w.key(key)
+	if list == nil {
+		w.check(w.enc.EncodeNil())
+		return
 	}
-	// The library drops the difference between nil and absent, which a value
-	// needs, so that the JSON fields are read here.
-	r := msgpackReader{b: body, max: maxResultDepth}
-	return r.object(func(key []byte) (err error) {
-		switch string(key) {
-		case "value":
-			if res.Value, err = r.appendJSON(nil); err != nil {
-				return within("value", err)
-			}
-			return nil
-		case "locals":
-			if r.kind() == kindNull {
-				return r.skip()
-			}
-			res.Locals, err = readMap(&r, "an object", func(valueReader) (json.RawMessage, error) { return r.appendJSON(nil) })
-			return within("locals", err)
-		}
-		return r.skip()
-	})
+	w.check(w.enc.EncodeArrayLen(len(list)))
+	for _, s := range list {
+		w.check(w.enc.EncodeString(toUTF8(s)))
+	}
+}
+
+func (w *msgpackWriter) integer(key string, n int64) {
+	w.key(key)
+	w.check(w.enc.EncodeInt(n))
+}
+
+func (w *msgpackWriter) float(key string, f float64) {
+	w.key(key)
+	w.check(w.enc.EncodeFloat64(f))
+}
+
+func (w *msgpackWriter) contents(key string, data []byte) {
+	w.key(key)
+	w.check(w.enc.EncodeBytesLen(len(data))) // EncodeBytes makes null of nil
+	w.buf.Write(data)
+}
+
+func (w *msgpackWriter) document(key string, text []byte) error {
+	w.key(key)
+	packed, err := jsonToMsgpack(w.buf.AvailableBuffer(), text)
+	w.buf.Write(packed)
+	return err
+}
+
+func (w *msgpackWriter) finish() ([]byte, error) {
+	msgpack.PutEncoder(w.enc)
+	return w.buf.Bytes(), w.err
 }

@@ -136,6 +136,43 @@ func TestInputsKeepOrder(t *testing.T) {
 	}
 }
 
+// TestJobJSON: encoding/json reads of a job what it reads of its own.
+func TestJobJSON(t *testing.T) {
+	t.Parallel()
+	for _, job := range []Job{{Code: "1"}, {Code: "1", Outputs: &Outputs{}, Inputs: json.RawMessage(" { \"a b\" : [ \"\\\" \" , 1 ]\n}\t")}, fullJob()} {
+		ours, err := EncodeJob(EncodingJSON, job)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got, want Job
+		if err := errors.Join(json.Unmarshal(ours, &got), json.Unmarshal(stdJSON(t, job), &want)); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s is read as\n%+v, want\n%+v, error %v", ours, got, want, err)
+		}
+	}
+}
+
+// TestNilFiles: contents of nil are an empty file, and not the null that
+// nothing accepts.
+func TestNilFiles(t *testing.T) {
+	t.Parallel()
+	files, want := map[string][]byte{"a": nil}, map[string][]byte{"a": {}}
+	for _, enc := range []Encoding{EncodingJSON, EncodingMsgpack} {
+		body, err := EncodeJob(enc, Job{Code: "1", Files: files})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if job, err := DecodeJob(enc, body); err != nil || !reflect.DeepEqual(job.Files, want) {
+			t.Errorf("%s: got %v, %v", enc, job.Files, err)
+		}
+		if body, err = EncodeResult(enc, Result{Files: files}); err != nil {
+			t.Fatal(err)
+		}
+		if r, err := DecodeResult(enc.ContentType(), body); err != nil || !reflect.DeepEqual(r.Files, want) {
+			t.Errorf("%s: got %v, %v", enc, r.Files, err)
+		}
+	}
+}
+
 func TestTextJobs(t *testing.T) {
 	t.Parallel()
 	j, err := DecodeJob(EncodingText, []byte("{'a': 1}  # <ü>"))

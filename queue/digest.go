@@ -2,6 +2,7 @@ package queue
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"maps"
@@ -54,6 +55,9 @@ import (
 // do. Strings are compared by their characters, however they were escaped, and
 // are not normalised.
 const canonicalTag = "molt-job-1\n"
+
+// keepBuffer is the capacity up to which a pooled buffer is kept.
+const keepBuffer = 1 << 18
 
 var canonicalBuffers = sync.Pool{New: func() any { return new([]byte) }}
 
@@ -155,9 +159,8 @@ func appendInputs(dst, inputs []byte) []byte {
 	before := len(dst)
 	dst = appendString(dst, "inputs")
 	start := len(dst)
-	r := jsonReader{b: inputs, max: MaxDepth}
-	dst, err := r.appendCanonical(dst)
-	if err != nil || r.end() != nil {
+	dst, err := appendCanonicalJSON(dst, inputs)
+	if err != nil {
 		// No valid job has such inputs; they must differ from all that have.
 		return appendSized(dst[:start], 'b', inputs)
 	}
@@ -167,80 +170,137 @@ func appendInputs(dst, inputs []byte) []byte {
 	return dst
 }
 
-// appendCanonical reads the next JSON value and appends its canonical form.
-func (r *jsonReader) appendCanonical(dst []byte) ([]byte, error) {
-	switch r.kind() {
-	case kindObject:
-		return r.appendCanonicalObject(dst)
-	case kindArray:
-		dst = append(dst, '[')
-		err := r.array(func(int) (err error) {
-			dst, err = r.appendCanonical(dst)
-			return err
-		})
-		return append(dst, ']'), err
-	case kindString:
-		s, err := r.stringBytes()
-		return appendSized(dst, 's', s), err
-	case kindNumber:
-		text, float, err := r.number()
-		if err != nil {
-			return dst, err
-		}
-		if float {
-			// A number out of range is refused by ValidateJob; here it is infinite.
-			f, _ := strconv.ParseFloat(string(text), 64)
-			return appendHex64(append(dst, 'd'), math.Float64bits(f)), nil
-		}
-		if string(text) == "-0" {
-			text = text[1:]
-		}
-		return append(append(append(dst, 'i'), text...), ';'), nil
+// appendCanonicalJSON appends the canonical form of one JSON text.
+func appendCanonicalJSON(dst, text []byte) ([]byte, error) {
+	start := len(dst)
+	w := canonicalWriter{r: jsonReader{b: text, max: MaxDepth}, dst: dst}
+	err := w.value()
+	if err == nil {
+		err = w.r.end()
 	}
-	c, err := r.literal()
-	return append(dst, c), err
+	if err == nil && len(w.unordered) > 0 {
+		w.order(start)
+	}
+	return w.dst, err
 }
 
-// pair is a key with its place in the form, where key and value stand
-// together.
+// canonicalWriter writes the pairs of objects as they come, as most encoders
+// sort or have few keys, and notes the objects that were out of order. All of
+// them are put in order at the end at once: to do so object by object would
+// copy what is nested once for each level.
+type canonicalWriter struct {
+	r         jsonReader
+	dst       []byte
+	unordered []unorderedObject
+}
+
+// unorderedObject stands in dst from its '{' at start to its '}' at end; its
+// pairs are in the order that they should have, each key once.
+type unorderedObject struct {
+	start, end int
+	pairs      []pair
+}
+
+// pair is a key with its place in dst, where key and value stand together.
 type pair struct {
 	key        []byte
 	start, end int
 }
 
-// appendCanonicalObject writes the pairs as they come, and puts them in order
-// afterwards only if they were not: most encoders sort or have few keys.
-func (r *jsonReader) appendCanonicalObject(dst []byte) ([]byte, error) {
-	dst = append(dst, '{')
+// value reads the next value.
+func (w *canonicalWriter) value() error {
+	r := &w.r
+	switch r.kind() {
+	case kindObject:
+		return w.object()
+	case kindArray:
+		w.dst = append(w.dst, '[')
+		err := r.array(func(int) error { return w.value() })
+		w.dst = append(w.dst, ']')
+		return err
+	case kindString:
+		s, err := r.stringBytes()
+		w.dst = appendSized(w.dst, 's', s)
+		return err
+	case kindNumber:
+		text, float, err := r.number()
+		if err != nil {
+			return err
+		}
+		if float {
+			// A number out of range is refused by ValidateJob; here it is infinite.
+			f, _ := strconv.ParseFloat(string(text), 64)
+			w.dst = appendHex64(append(w.dst, 'd'), math.Float64bits(f))
+			return nil
+		}
+		if string(text) == "-0" {
+			text = text[1:]
+		}
+		w.dst = append(append(append(w.dst, 'i'), text...), ';')
+		return nil
+	}
+	c, err := r.literal()
+	w.dst = append(w.dst, c)
+	return err
+}
+
+func (w *canonicalWriter) object() error {
+	opening := len(w.dst)
+	w.dst = append(w.dst, '{')
 	var few [8]pair
 	pairs := few[:0]
 	sorted := true
-	first := len(dst)
-	err := r.object(func(key []byte) (err error) {
-		start := len(dst)
+	err := w.r.object(func(key []byte) error {
+		start := len(w.dst)
 		if n := len(pairs); n > 0 && bytes.Compare(pairs[n-1].key, key) >= 0 {
 			sorted = false
 		}
-		dst, err = r.appendCanonical(appendSized(dst, 's', key))
-		pairs = append(pairs, pair{key, start, len(dst)})
+		w.dst = appendSized(w.dst, 's', key)
+		err := w.value()
+		pairs = append(pairs, pair{key, start, len(w.dst)})
 		return err
 	})
 	if err != nil {
-		return dst, err
+		return err
 	}
-	if sorted {
-		return append(dst, '}'), nil
-	}
-	slices.SortStableFunc(pairs, func(a, b pair) int { return bytes.Compare(a.key, b.key) })
-	written := bytes.Clone(dst[first:])
-	dst = dst[:first]
-	for i, p := range pairs {
-		if i+1 < len(pairs) && bytes.Equal(p.key, pairs[i+1].key) {
-			continue // the last of a repeated key counts
+	if !sorted {
+		slices.SortStableFunc(pairs, func(a, b pair) int { return bytes.Compare(a.key, b.key) })
+		kept := make([]pair, 0, len(pairs))
+		for i, p := range pairs {
+			if i+1 == len(pairs) || !bytes.Equal(p.key, pairs[i+1].key) {
+				kept = append(kept, p) // the last of a repeated key counts
+			}
 		}
-		dst = append(dst, written[p.start-first:p.end-first]...)
+		w.unordered = append(w.unordered, unorderedObject{opening, len(w.dst), kept})
 	}
-	return append(dst, '}'), nil
+	w.dst = append(w.dst, '}')
+	return nil
+}
+
+// order puts the objects in order that are in dst[start:].
+func (w *canonicalWriter) order(start int) {
+	// They were noted as they ended, the inner ones first.
+	slices.SortFunc(w.unordered, func(a, b unorderedObject) int { return cmp.Compare(a.start, b.start) })
+	end := len(w.dst)
+	w.copy(start, end)
+	w.dst = w.dst[:start+copy(w.dst[start:], w.dst[end:])]
+}
+
+// copy appends what stands from start to end, in order.
+func (w *canonicalWriter) copy(start, end int) {
+	for {
+		i, _ := slices.BinarySearchFunc(w.unordered, start, func(o unorderedObject, start int) int { return cmp.Compare(o.start, start) })
+		if i == len(w.unordered) || w.unordered[i].start >= end {
+			w.dst = append(w.dst, w.dst[start:end]...)
+			return
+		}
+		o := w.unordered[i]
+		w.dst = append(w.dst, w.dst[start:o.start+1]...)
+		for _, p := range o.pairs {
+			w.copy(p.start, p.end)
+		}
+		start = o.end
+	}
 }
 
 func appendHex64(dst []byte, u uint64) []byte {

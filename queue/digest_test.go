@@ -4,9 +4,13 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -172,5 +176,86 @@ func TestDigestCost(t *testing.T) {
 	// The hex string, and one for its bytes.
 	if n := testing.AllocsPerRun(100, func() { j.Digest() }); n > 3 {
 		t.Errorf("the digest of a small job allocates %v times", n)
+	}
+}
+
+// naiveCanonical writes the canonical form from a parsed value.
+func naiveCanonical(dst []byte, v any) []byte {
+	switch v := v.(type) {
+	case nil:
+		return append(dst, 'n')
+	case string:
+		return appendString(dst, v)
+	case json.Number:
+		return append(append(append(dst, 'i'), v...), ';')
+	case []any:
+		dst = append(dst, '[')
+		for _, item := range v {
+			dst = naiveCanonical(dst, item)
+		}
+		return append(dst, ']')
+	case map[string]any:
+		dst = append(dst, '{')
+		for _, name := range slices.Sorted(maps.Keys(v)) {
+			dst = naiveCanonical(appendString(dst, name), v[name])
+		}
+		return append(dst, '}')
+	}
+	panic(v)
+}
+
+// TestCanonicalOrder compares random objects, whose keys repeat and come in any
+// order at every level, with a second writer of the form.
+func TestCanonicalOrder(t *testing.T) {
+	t.Parallel()
+	rng := rand.New(rand.NewPCG(3, 4))
+	var write func(b *strings.Builder, depth int)
+	write = func(b *strings.Builder, depth int) {
+		n := rng.IntN(6)
+		switch kind := rng.IntN(5); {
+		case depth == 0 || kind == 0:
+			fmt.Fprintf(b, `%d`, n)
+		case kind == 1:
+			b.WriteString(`["\u0061"`)
+			for range n {
+				b.WriteByte(',')
+				write(b, depth-1)
+			}
+			b.WriteByte(']')
+		default:
+			b.WriteByte('{')
+			for i := range n * 2 {
+				if i > 0 {
+					b.WriteByte(',')
+				}
+				fmt.Fprintf(b, `"k%d":`, rng.IntN(14))
+				write(b, depth-1)
+			}
+			b.WriteByte('}')
+		}
+	}
+	for range 500 {
+		var b strings.Builder
+		write(&b, 5)
+		text := b.String()
+		dec := json.NewDecoder(strings.NewReader(text))
+		dec.UseNumber()
+		var v any
+		if err := dec.Decode(&v); err != nil {
+			t.Fatal(err)
+		}
+		got, err := appendCanonicalJSON([]byte("before"), []byte(text))
+		if want := naiveCanonical([]byte("before"), v); err != nil || string(got) != string(want) {
+			t.Fatalf("%s has the form\n%s, want\n%s, error %v", text, got, want, err)
+		}
+	}
+}
+
+// TestDigestOfDeepInputs is not parallel: it measures what the process
+// allocates, where no level may copy what is nested in it.
+func TestDigestOfDeepInputs(t *testing.T) {
+	inputs := []byte(strings.Repeat(`{"b":`, MaxDepth-1) + `"` + strings.Repeat("x", 1<<20) + `"` + strings.Repeat(`,"a":1}`, MaxDepth-1))
+	if used := allocated(func() { Job{Code: "1", Inputs: inputs}.Digest() }); used > 16<<20 {
+		t.Errorf("the digest of %d bytes took %d", len(inputs), used)
 	}
 }

@@ -94,7 +94,7 @@ func (f *Finder) accept(m *nats.Msg, wanted map[string][]*Delivery) (done bool, 
 		return true, fmt.Errorf("cannot look for stored results: the server says %s %s", status, m.Header.Get("Description"))
 	}
 	subject := m.Header.Get("Nats-Subject")
-	stored := storedFrom(subject, m.Header, m.Data)
+	stored := &Stored{Subject: subject, Data: m.Data}
 	for _, d := range wanted[subject] {
 		d.stored = stored
 	}

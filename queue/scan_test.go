@@ -250,6 +250,25 @@ func TestBombs(t *testing.T) {
 	}
 }
 
+// TestLongPaths is not parallel either: an error names where it is without
+// copying long keys at each level.
+func TestLongPaths(t *testing.T) {
+	key := strings.Repeat("k", 2000)
+	inputs := strings.Repeat("\x81"+string(binary.BigEndian.AppendUint16([]byte{0xda}, uint16(len(key))))+key, MaxDepth-1) + "\xc4\x01\x01"
+	for field, decode := range map[string]func([]byte) error{
+		"inputs": func(b []byte) error { _, err := DecodeJob(EncodingMsgpack, b); return err },
+		"value":  func(b []byte) error { _, err := DecodeResult("application/msgpack", b); return err },
+	} {
+		body := []byte("\x82\xa4code\xa11" + string(append([]byte{0xa0 | byte(len(field))}, field...)) + inputs)
+		var err error
+		used := allocated(func() { err = decode(body) })
+		wantError(t, field, err, field+`["kkk`, `…"]["k`, "is binary")
+		if used > 32<<20 {
+			t.Errorf("%s: the error about %d bytes took %d", field, len(body), used)
+		}
+	}
+}
+
 // allocated returns how many bytes f allocates, those that it frees included.
 func allocated(f func()) uint64 {
 	var before, after runtime.MemStats

@@ -19,10 +19,6 @@ const (
 	// HeaderID and HeaderReplyTo stand in for a job's id and reply_to.
 	HeaderID      = "Molt-Id"
 	HeaderReplyTo = "Molt-Reply-To"
-	// HeaderDigest and HeaderStatus let a reader of results tell whose they
-	// are without decoding the body.
-	HeaderDigest = "Molt-Digest"
-	HeaderStatus = "Molt-Status"
 	// The headers that a dead job has beside its own.
 	HeaderDeadReason   = "Molt-Dead-Reason"
 	HeaderDeadAttempts = "Molt-Dead-Attempts"
@@ -34,26 +30,23 @@ const (
 // three-node cluster stalls publishes for 6 s, so that less than 15 s loses.
 const storePatience = 30 * time.Second
 
-// Stored is a result as the result stream holds it.
+// Stored is a result as the result stream holds it: a body without headers,
+// whose first byte tells its encoding.
 type Stored struct {
-	Subject     string
-	ContentType string
-	Digest      string
-	Status      Status
-	Data        []byte
+	Subject string
+	Data    []byte
 }
 
 // Result decodes the stored message.
-func (s *Stored) Result() (Result, error) { return DecodeResult(s.ContentType, s.Data) }
+func (s *Stored) Result() (Result, error) { return DecodeResult("", s.Data) }
 
-func storedFrom(subject string, header nats.Header, data []byte) *Stored {
-	return &Stored{
-		Subject:     subject,
-		ContentType: header.Get(HeaderContentType),
-		Digest:      header.Get(HeaderDigest),
-		Status:      Status(header.Get(HeaderStatus)),
-		Data:        data,
+// digest returns whose result it is; a body that can't be decoded is nobody's.
+func (s *Stored) digest() string {
+	r, err := s.Result()
+	if err != nil {
+		return ""
 	}
+	return r.JobDigest
 }
 
 // resultStore writes and reads the result stream.
@@ -69,27 +62,24 @@ var errStored = errors.New("a result is stored already")
 // put stores the message unless its subject has a result already; then it
 // returns errStored. Other failures are retried for storePatience.
 func (r resultStore) put(ctx context.Context, msg *nats.Msg) error {
+	err := r.tryPut(ctx, msg)
+	if err == nil || errors.Is(err, errStored) {
+		return err
+	}
 	retry := backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(50*time.Millisecond),
 		backoff.WithMaxInterval(2*time.Second),
 		backoff.WithMaxElapsedTime(storePatience))
 	return backoff.Retry(func() error {
-		err := r.tryPut(ctx, msg)
-		if err == nil || errors.Is(err, errStored) {
-			return permanent(err)
-		}
 		if ctx.Err() != nil {
-			return backoff.Permanent(context.Cause(ctx))
+			return backoff.Permanent(fmt.Errorf("%w: %w", context.Cause(ctx), err))
+		}
+		err = r.tryPut(ctx, msg)
+		if errors.Is(err, errStored) {
+			return backoff.Permanent(err)
 		}
 		return err
 	}, backoff.WithContext(retry, ctx))
-}
-
-func permanent(err error) error {
-	if err == nil {
-		return nil
-	}
-	return backoff.Permanent(err)
 }
 
 func (r resultStore) tryPut(ctx context.Context, msg *nats.Msg) error {
@@ -130,7 +120,6 @@ func (r resultStore) get(ctx context.Context, subject string) (*Stored, error) {
 	}
 	var answer struct {
 		Message struct {
-			Hdrs []byte `json:"hdrs"`
 			Data []byte `json:"data"`
 		} `json:"message"`
 		Error *jetstream.APIError `json:"error"`
@@ -147,9 +136,5 @@ func (r resultStore) get(ctx context.Context, subject string) (*Stored, error) {
 		}
 		return nil, fmt.Errorf("cannot read the result at %s: %w", subject, e)
 	}
-	header, err := nats.DecodeHeadersMsg(answer.Message.Hdrs)
-	if err != nil {
-		return nil, fmt.Errorf("cannot read the headers of the result at %s: %w", subject, err)
-	}
-	return storedFrom(subject, header, answer.Message.Data), nil
+	return &Stored{Subject: subject, Data: answer.Message.Data}, nil
 }

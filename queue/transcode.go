@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/bits"
 	"strconv"
+	"unicode/utf8"
 )
 
 // appendJSON reads the next msgpack value and appends it as JSON. Integers
@@ -71,23 +73,21 @@ func (r *msgpackReader) appendObject(dst []byte) ([]byte, error) {
 		}
 		dst = append(appendJSONString(dst, key.data), ':')
 		if dst, err = r.appendJSON(dst); err != nil {
-			return dst, within(fmt.Sprintf("[%q]", key.data), err)
+			return dst, within(inKey(key.data), err)
 		}
 	}
 	r.depth--
 	return append(dst, '}'), nil
 }
 
+// appendJSONFloat writes a finite float so that it is read as one: with a
+// fraction or an exponent.
 func appendJSONFloat(dst []byte, f float64) ([]byte, error) {
 	if math.IsNaN(f) || math.IsInf(f, 0) {
 		return dst, &fieldError{reason: fmt.Sprintf("is %v, which inputs and values cannot hold: send nil or a string", f)}
 	}
-	format := byte('f')
-	if a := math.Abs(f); a != 0 && (a < 1e-6 || a >= 1e21) {
-		format = 'e'
-	}
 	start := len(dst)
-	dst = strconv.AppendFloat(dst, f, format, -1, 64)
+	dst = appendJSONNumber(dst, f)
 	for _, c := range dst[start:] {
 		if c == '.' || c == 'e' {
 			return dst, nil
@@ -96,16 +96,52 @@ func appendJSONFloat(dst []byte, f float64) ([]byte, error) {
 	return append(dst, '.', '0'), nil
 }
 
-func appendJSONString(dst, s []byte) []byte {
+// appendJSONNumber writes a finite number as encoding/json does, which is as
+// JavaScript does: 1 and not 1.0, 1e-7 and not 1e-07.
+func appendJSONNumber(dst []byte, f float64) []byte {
+	format := byte('f')
+	if a := math.Abs(f); a != 0 && (a < 1e-6 || a >= 1e21) {
+		format = 'e'
+	}
+	dst = strconv.AppendFloat(dst, f, format, -1, 64)
+	if n := len(dst); format == 'e' && n >= 4 && string(dst[n-4:n-1]) == "e-0" {
+		dst = append(dst[:n-2], dst[n-1])
+	}
+	return dst
+}
+
+// appendJSONString writes a text. Bytes that are no UTF-8 become U+FFFD each, as
+// in encoding/json: with them, the message could not be read again.
+func appendJSONString[S string | []byte](dst []byte, s S) []byte {
 	const hex = "0123456789abcdef"
 	dst = append(dst, '"')
 	start := 0
-	for i, c := range s {
-		if c >= ' ' && c != '"' && c != '\\' {
+	for i := 0; i < len(s); {
+		if i+8 <= len(s) {
+			special := specialBytes(uint64(s[i]) | uint64(s[i+1])<<8 | uint64(s[i+2])<<16 | uint64(s[i+3])<<24 |
+				uint64(s[i+4])<<32 | uint64(s[i+5])<<40 | uint64(s[i+6])<<48 | uint64(s[i+7])<<56)
+			if special == 0 {
+				i += 8
+				continue
+			}
+			i += bits.TrailingZeros64(special) / 8
+		}
+		c := s[i]
+		if c >= utf8.RuneSelf {
+			_, size := utf8.DecodeRuneInString(string(s[i:min(i+utf8.UTFMax, len(s))]))
+			if size == 1 {
+				dst = append(append(dst, s[start:i]...), "\uFFFD"...)
+				start = i + 1
+			}
+			i += size
 			continue
 		}
-		dst = append(dst, s[start:i]...)
-		start = i + 1
+		i++
+		if plain[c] {
+			continue
+		}
+		dst = append(dst, s[start:i-1]...)
+		start = i
 		switch c {
 		case '"', '\\':
 			dst = append(dst, '\\', c)
@@ -122,13 +158,30 @@ func appendJSONString(dst, s []byte) []byte {
 	return append(append(dst, s[start:]...), '"')
 }
 
-// jsonToMsgpack returns the msgpack of a JSON text; that of nil is nil.
-func jsonToMsgpack(text []byte) ([]byte, error) {
-	if len(text) == 0 {
-		return nil, nil
+// appendCompact appends a valid JSON text without the white space between its
+// tokens: a result must fit on one line, as tools print it.
+func appendCompact(dst, text []byte) []byte {
+	start, inString := 0, false
+	for i := 0; i < len(text); i++ {
+		switch text[i] {
+		case '"':
+			inString = !inString
+		case '\\': // only strings have one
+			i++
+		case ' ', '\n', '\r', '\t':
+			if !inString {
+				dst = append(dst, text[start:i]...)
+				start = i + 1
+			}
+		}
 	}
+	return append(dst, text[start:]...)
+}
+
+// jsonToMsgpack appends the msgpack of one JSON text.
+func jsonToMsgpack(dst, text []byte) ([]byte, error) {
 	r := jsonReader{b: text, max: MaxDepth}
-	dst, err := r.appendMsgpack(make([]byte, 0, len(text)))
+	dst, err := r.appendMsgpack(dst)
 	if err == nil {
 		err = r.end()
 	}
@@ -148,7 +201,7 @@ func (r *jsonReader) appendMsgpack(dst []byte) ([]byte, error) {
 			n++
 			dst = appendMsgpackString(dst, key)
 			if dst, err = r.appendMsgpack(dst); err != nil {
-				return within(fmt.Sprintf("[%q]", key), err)
+				return within(inKey(key), err)
 			}
 			return nil
 		})

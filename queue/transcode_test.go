@@ -2,7 +2,10 @@ package queue
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"math"
+	"math/rand/v2"
 	"reflect"
 	"strings"
 	"testing"
@@ -41,7 +44,7 @@ func TestTranscodeSizes(t *testing.T) {
 	}
 	for _, text := range texts {
 		name := clip([]byte(text))
-		packed, err := jsonToMsgpack([]byte(text))
+		packed, err := jsonToMsgpack(nil, []byte(text))
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -102,8 +105,7 @@ func numbersAsText(v any) any {
 
 func canonicalOf(t *testing.T, text []byte) []byte {
 	t.Helper()
-	r := jsonReader{b: text, max: MaxDepth}
-	form, err := r.appendCanonical(nil)
+	form, err := appendCanonicalJSON(nil, text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,10 +121,55 @@ func TestTranscodeErrors(t *testing.T) {
 		`[1] [2]`:                  "v: more follows",
 		strings.Repeat("[", 1<<16): "v: malformed JSON at byte 500: lists and objects nest deeper",
 	} {
-		_, err := jsonToMsgpack([]byte(text))
+		_, err := jsonToMsgpack(nil, []byte(text))
 		if err != nil {
 			err = ofField("v", err)
 		}
 		wantError(t, clip([]byte(text)), err, want)
+	}
+}
+
+// TestNumbersAndStrings compares how both are written with encoding/json.
+func TestNumbersAndStrings(t *testing.T) {
+	t.Parallel()
+	rng := rand.New(rand.NewPCG(5, 6))
+	floats := []float64{0, math.Copysign(0, -1), 1, -1, 0.1, 1e20, 1e21, -1e21, 1e-6, 9.9e-7, 1e-7, 1e-10, 1.5e300, 5e-324, math.MaxFloat64, 1 << 53}
+	for range 10000 {
+		floats = append(floats, randomFloat(rng))
+	}
+	for _, f := range floats {
+		want, err := json.Marshal(f)
+		if got := appendJSONNumber(nil, f); err != nil || string(got) != string(want) {
+			t.Fatalf("%v is written as %s, want %s, error %v", f, got, want, err)
+		}
+	}
+	for range 10000 {
+		s := randomText(rng)
+		var got, want string
+		if err := errors.Join(json.Unmarshal(appendJSONString(nil, s), &got), json.Unmarshal(stdJSON(t, s), &want)); err != nil || got != want {
+			t.Fatalf("%q is written as %q, want %q, error %v", s, got, want, err)
+		}
+		if b := []byte(s); string(appendJSONString(nil, b)) != string(appendJSONString(nil, s)) || toUTF8(s) != want {
+			t.Fatalf("%q is written differently as bytes or as msgpack", s)
+		}
+	}
+	// Each byte at each place of a word, and in what is left after it.
+	for c := range 256 {
+		for i := range 13 {
+			s := []byte("0123456789abc")
+			s[i] = byte(c)
+			text := append(append([]byte{'"'}, s...), '"')
+			r := jsonReader{b: text}
+			raw, _, err := r.rawString()
+			if special := c < ' ' || c == '"' || c == '\\'; !special && (err != nil || string(raw) != string(s) || (r.soft != nil) != (c >= 0x80)) {
+				t.Errorf("%q is read as %q, %v, %v", text, raw, err, r.soft)
+			} else if special && err == nil && len(raw) == len(s) && c != '\\' {
+				t.Errorf("%q is read whole", text)
+			}
+			var got string
+			if err := json.Unmarshal(appendJSONString(nil, s), &got); err != nil || got != toUTF8(string(s)) {
+				t.Errorf("%q is written so that it is read as %q, %v", s, got, err)
+			}
+		}
 	}
 }

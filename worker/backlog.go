@@ -40,12 +40,6 @@ func (b *backlog) take() *queue.Delivery {
 	return d
 }
 
-func (b *backlog) len() int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return len(b.jobs)
-}
-
 // stale removes and returns the jobs that have waited longer than allowed and
 // may be given back.
 func (b *backlog) stale(now time.Time, allowed time.Duration, may func(*queue.Delivery) bool) []*queue.Delivery {
