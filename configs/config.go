@@ -21,6 +21,9 @@ type Config struct {
 	// WorkDir is where interpreters' directories are made; empty: the
 	// system's temporary directory.
 	WorkDir string `yaml:"work_dir"`
+	// Nice is by how many steps of nice(2) the worker's own threads yield to
+	// its interpreters; 0: not at all.
+	Nice int `yaml:"nice"`
 	// DrainTimeout is how long running jobs may take to finish when the
 	// worker is stopped.
 	DrainTimeout Duration `yaml:"drain_timeout"`
@@ -117,6 +120,7 @@ func Default() Config {
 	return Config{
 		Prefix:       "molt",
 		Log:          Log{Level: "info", Format: "console"},
+		Nice:         10,
 		DrainTimeout: Duration(30 * time.Second),
 		Results: Results{
 			MaxAge:     Duration(24 * time.Hour),

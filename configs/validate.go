@@ -66,6 +66,7 @@ func (c *Config) Validate() error {
 	check(slices.Contains(Levels, c.Log.Level), "log.level", "%q is unknown: choose one of %s", c.Log.Level, strings.Join(Levels, ", "))
 	check(slices.Contains(Formats, c.Log.Format), "log.format", "%q is unknown: choose one of %s", c.Log.Format, strings.Join(Formats, ", "))
 	check(c.DrainTimeout >= 0, "drain_timeout", "%v is negative: use 0 to stop at once", c.DrainTimeout)
+	check(c.Nice >= 0 && c.Nice <= 19, "nice", "%d must be 0 to 19", c.Nice)
 	if c.HTTP != "" {
 		_, _, err := net.SplitHostPort(c.HTTP)
 		check(err == nil, "http", "%q is not an address: write host:port, such as :8080", c.HTTP)

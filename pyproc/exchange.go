@@ -2,7 +2,9 @@ package pyproc
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"syscall"
 	"time"
 
@@ -54,40 +56,48 @@ func (x *exchange) run(ctx context.Context) verdict {
 	if err := x.send(); err != nil {
 		return x.ended()
 	}
-	if len(x.unsent) == 0 && x.awaitShort() {
-		if done, v := x.receive(ctx); done {
+	if len(x.unsent) == 0 {
+		if done, v := x.awaitShort(ctx); done {
 			return v
 		}
 	}
 	return x.poll(ctx)
 }
 
-// awaitShort waits for the result of a short job alone. A blocking poll costs a third
-// of what a wake-up through the runtime's poller does, and a job is a context switch
-// anyway.
-func (x *exchange) awaitShort() bool {
-	now := time.Now()
-	until := now.Add(shortJob)
+// awaitShort waits for the result of a short job alone, and reports whether it came.
+// It waits through the runtime's poller: a blocking system call would keep one of the
+// scheduler's processors from other work until the runtime notices.
+func (x *exchange) awaitShort(ctx context.Context) (bool, verdict) {
+	until := time.Now().Add(shortJob)
 	if !x.deadline.IsZero() && x.deadline.Before(until) {
 		until = x.deadline
 	}
-	fds := x.p.pollFDs[:1]
-	fds[0] = unix.PollFd{Fd: int32(x.p.result), Events: unix.POLLIN}
-	return pollUntil(fds, until, now) == nil && fds[0].Revents != 0
+	if x.p.resultFile.SetReadDeadline(until) != nil {
+		return false, verdict{}
+	}
+	n, err := x.p.resultFile.Read(x.p.frames.space())
+	if errors.Is(err, io.EOF) {
+		return true, x.pipeClosed(ctx)
+	}
+	return x.received(n)
+}
+
+func (x *exchange) received(n int) (bool, verdict) {
+	if n <= 0 {
+		return false, verdict{}
+	}
+	x.progress = true
+	x.p.frames.added(n)
+	return x.take()
 }
 
 // receive reads from the result pipe, and reports whether that ended the exchange.
 func (x *exchange) receive(ctx context.Context) (bool, verdict) {
 	n, err := unix.Read(x.p.result, x.p.frames.space())
-	if n > 0 {
-		x.progress = true
-		x.p.frames.added(n)
-		return x.take()
-	}
-	if err == nil {
+	if n == 0 && err == nil {
 		return true, x.pipeClosed(ctx)
 	}
-	return false, verdict{}
+	return x.received(n)
 }
 
 // send writes as much of the frame as the pipe takes.

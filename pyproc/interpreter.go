@@ -40,8 +40,10 @@ type Interpreter struct {
 	released bool
 	control  int
 	result   int
-	stdout   int
-	stderr   int
+	// resultFile owns result and makes it known to the runtime's poller.
+	resultFile *os.File
+	stdout     int
+	stderr     int
 	// wake is an eventfd: it ends a direct poll when the process ended or the
 	// caller's context did.
 	wake    int
@@ -173,7 +175,11 @@ func (p *Interpreter) openPipes() ([]*os.File, error) {
 		}
 		*ours = mine
 		theirs = append(theirs, os.NewFile(uintptr(other), [...]string{"control", "result", "stdout", "stderr"}[i]))
-		if err := unix.SetNonblock(mine, true); err != nil {
+		err := unix.SetNonblock(mine, true)
+		if ours == &p.result {
+			p.resultFile = os.NewFile(uintptr(mine), "result")
+		}
+		if err != nil {
 			return theirs, err
 		}
 	}

@@ -89,10 +89,13 @@ func (p *Interpreter) release() {
 		return
 	}
 	p.released = true
-	for _, fd := range []int{p.control, p.result, p.stdout, p.stderr, p.wake} {
+	for _, fd := range []int{p.control, p.stdout, p.stderr, p.wake} {
 		if fd >= 0 {
 			unix.Close(fd)
 		}
+	}
+	if p.resultFile != nil {
+		_ = p.resultFile.Close()
 	}
 	p.dir.remove()
 }

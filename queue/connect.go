@@ -33,8 +33,6 @@ type Connection struct {
 	TLSKey   string // path of its key
 	TLSCA    string // path of the authorities to trust
 
-	// InProcess connects without a socket; embednats sets it.
-	InProcess nats.InProcessConnProvider
 	// OnEvent is told of disconnects, reconnects and asynchronous errors.
 	OnEvent func(event string, err error)
 }
@@ -46,7 +44,7 @@ func Connect(c Connection) (*nats.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.Context != "" && c.URL == "" && c.InProcess == nil {
+	if c.Context != "" && c.URL == "" {
 		nc, _, err := natscontext.Connect(c.Context, opts...)
 		if err != nil {
 			return nil, fmt.Errorf("cannot connect with the NATS context %q: %w; `nats context ls` lists the contexts", c.Context, err)
@@ -87,9 +85,6 @@ func (c Connection) options() ([]nats.Option, error) {
 		// The library's own handler prints to stderr, which belongs to the job's
 		// output in the commands.
 		opts = append(opts, nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
-	}
-	if c.InProcess != nil {
-		opts = append(opts, nats.InProcessServer(c.InProcess))
 	}
 	if c.Creds != "" {
 		opts = append(opts, nats.UserCredentials(c.Creds))

@@ -1,15 +1,19 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"os/exec"
 	"runtime"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/seed-0f8c9bb6/molt/cmd/molt/benchmark"
+	"github.com/seed-0f8c9bb6/molt/configs"
 )
 
 // benchFlags are the flags of bench.
@@ -21,6 +25,7 @@ type benchFlags struct {
 	window     int
 	scale      float64
 	bare       int
+	bareNice   int
 	json       bool
 }
 
@@ -48,8 +53,38 @@ says otherwise.`,
 	flags.IntVar(&f.window, "window", 1000, "jobs that may be under way at once")
 	flags.Float64Var(&f.scale, "scale", 1, "multiplies the number of jobs")
 	flags.IntVar(&f.bare, "bare", runtime.NumCPU(), "bare loops, where a named server's workers have as many interpreters")
+	flags.IntVar(&f.bareNice, "bare-nice", 0, "steps of nice(2) by which the bare loops' driver yields to them, as --nice does")
 	flags.BoolVar(&f.json, "json", false, "print the report as JSON")
+	cmd.AddCommand(newBareDriverCommand(a))
 	return cmd
+}
+
+// newBareDriverCommand drives the bare loops, in a process of its own.
+func newBareDriverCommand(a *app) *cobra.Command {
+	var python string
+	var interpreters, nice int
+	cmd := &cobra.Command{
+		Use: "bare", Short: "Drive the bare loops of bench", Hidden: true, Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			started := func() { yieldToInterpreters(nice, a.logger(configs.Default().Log)) }
+			return benchmark.Drive(cmd.Context(), python, interpreters, started, a.In, a.Out)
+		},
+	}
+	cmd.Flags().StringVar(&python, "python", "python3", "Python interpreter")
+	cmd.Flags().IntVar(&interpreters, "interpreters", 1, "number of loops")
+	cmd.Flags().IntVar(&nice, "nice", 0, "steps of nice(2)")
+	return cmd
+}
+
+// bareDriver is the command above. It is started before this process lowers its own
+// priority, which a child would inherit.
+func bareDriver(ctx context.Context, python string, interpreters, nice int) (*exec.Cmd, error) {
+	molt, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("cannot find molt's own program, which drives the bare loops: %w", err)
+	}
+	return exec.CommandContext(ctx, molt, "bench", "bare", "--python", python,
+		"--interpreters", fmt.Sprint(interpreters), "--nice", fmt.Sprint(nice)), nil
 }
 
 func workloadNames() []string {
@@ -78,13 +113,22 @@ func (a *app) bench(cmd *cobra.Command, f *benchFlags) (err error) {
 		}
 		python, interpreters = pool.Python, pool.Interpreters
 	}
+	driver, err := bareDriver(ctx, python, interpreters, f.bareNice)
+	if err != nil {
+		return err
+	}
+	bare, err := benchmark.StartBare(driver, interpreters)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, bare.Stop()) }()
 	s, err := a.openSession(ctx, cfg, &f.session)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
 	report, err := benchmark.Run(ctx, benchmark.Options{
-		Client: s.client, Pool: f.session.pool, Python: python, Interpreters: interpreters,
+		Client: s.client, Pool: f.session.pool, Bare: bare,
 		Rounds: f.rounds, Scale: f.scale, Window: f.window, Sequential: f.sequential,
 		Progress: func(what string) { a.notef("bench: %s", what) },
 	}, workloads)
@@ -106,15 +150,11 @@ func (f *benchFlags) chosen() ([]benchmark.Workload, error) {
 	}
 	var chosen []benchmark.Workload
 	for _, name := range f.workloads {
-		found := false
-		for _, w := range benchmark.Workloads {
-			if w.Name == name {
-				chosen, found = append(chosen, w), true
-			}
-		}
-		if !found {
+		w, ok := benchmark.Lookup(name)
+		if !ok {
 			return nil, usageErrorf("--workload %q is unknown: choose of %s", name, strings.Join(workloadNames(), ", "))
 		}
+		chosen = append(chosen, w)
 	}
 	return chosen, nil
 }

@@ -204,7 +204,7 @@ func (a *app) tryEmbedded(ctx context.Context, cfg configs.Config) (detail strin
 	cfg.Pools[0].MaxBytes, cfg.Pools[0].Interpreters = 0, 1
 	s := &session{cfg: cfg}
 	defer func() { err = errors.Join(err, s.close()) }()
-	if err := s.startEmbedded(ctx, embednats.Options{NoListen: true}, cfg, a.logger(cfg.Log)); err != nil {
+	if err := s.startEmbedded(ctx, embednats.Options{Private: true}, cfg, a.logger(cfg.Log)); err != nil {
 		return "", err
 	}
 	if s.client, err = queue.NewClient(s.nc, queue.ClientOptions{Prefix: cfg.Prefix}); err != nil {

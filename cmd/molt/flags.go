@@ -134,6 +134,7 @@ type poolFlags struct {
 	interpreters int
 	budget       int
 	python       string
+	nice         int
 }
 
 func (p *poolFlags) add(flags *pflag.FlagSet) {
@@ -142,6 +143,8 @@ func (p *poolFlags) add(flags *pflag.FlagSet) {
 	flags.IntVar(&p.interpreters, "interpreters", 0, "number of Python processes (default: one a CPU; run: 1)")
 	flags.IntVar(&p.budget, "budget", preset.Budget, "executions after which an interpreter is replaced; 0: never")
 	flags.StringVar(&p.python, "python", preset.Python, "Python interpreter: a `PATH`, or a name looked up in PATH")
+	flags.IntVar(&p.nice, "nice", configs.Default().Nice, "steps of nice(2) by which molt's own threads yield to its interpreters")
+	bindEnv(flags, "nice", "MOLT_NICE")
 	bindEnv(flags, "isolation", "MOLT_ISOLATION")
 	bindEnv(flags, "interpreters", "MOLT_INTERPRETERS")
 	bindEnv(flags, "budget", "MOLT_BUDGET")
@@ -149,7 +152,7 @@ func (p *poolFlags) add(flags *pflag.FlagSet) {
 }
 
 // poolFlagNames are the flags that mean nothing to a worker elsewhere.
-var poolFlagNames = []string{"isolation", "interpreters", "budget", "python", "store"}
+var poolFlagNames = []string{"isolation", "interpreters", "budget", "python", "nice", "store"}
 
 // limitFlags are a job's limits: of the embedded worker's pool, and of each
 // job that names none.

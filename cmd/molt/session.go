@@ -47,7 +47,12 @@ type session struct {
 
 	server *embednats.Server
 	worker *worker.Worker
-	cancel context.CancelFunc
+	// workerConn is the worker's own, as it would have elsewhere: sharing one
+	// costs a tenth of the throughput.
+	workerConn *nats.Conn
+	cancel     context.CancelFunc
+	// unyield ends what yieldToInterpreters began.
+	unyield func()
 }
 
 // settings returns the configuration of a session. An embedded worker has
@@ -91,7 +96,7 @@ func (a *app) openSession(ctx context.Context, cfg configs.Config, f *sessionFla
 			store = "temporary"
 		}
 		a.notef("no --server: using an embedded NATS server (store: %s)", store)
-		err = s.startEmbedded(ctx, embednats.Options{StoreDir: f.store, NoListen: true}, cfg, log)
+		err = s.startEmbedded(ctx, embednats.Options{StoreDir: f.store, Private: true}, cfg, log)
 	}
 	if err == nil {
 		s.client, err = queue.NewClient(s.nc, queue.ClientOptions{Prefix: cfg.Prefix, Namespace: f.namespace})
@@ -127,16 +132,19 @@ func (s *session) startEmbedded(ctx context.Context, o embednats.Options, cfg co
 	if s.server, err = embednats.Start(o); err != nil {
 		return withCode(exitInfra, err)
 	}
-	if s.nc, err = queue.Connect(queue.Connection{Name: "molt", InProcess: s.server}); err != nil {
-		return withCode(exitInfra, err)
+	for name, nc := range map[string]**nats.Conn{"molt client": &s.nc, wcfg.Name: &s.workerConn} {
+		to := queue.Connection{Name: name, URL: s.server.URL(), Token: s.server.Token()}
+		if *nc, err = queue.Connect(to); err != nil {
+			return withCode(exitInfra, err)
+		}
 	}
 	// The worker outlives ctx, so that an interrupted command can let it finish
 	// what runs; only its start ends with ctx.
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s.cancel = cancel
 	stop := context.AfterFunc(ctx, cancel)
-	tuneScheduler(wcfg.Pools)
-	s.worker, err = worker.Start(life, s.nc, wcfg)
+	s.unyield = yieldToInterpreters(cfg.Nice, log)
+	s.worker, err = worker.Start(life, s.workerConn, wcfg)
 	stop()
 	switch {
 	case ctx.Err() != nil:
@@ -185,8 +193,13 @@ func (s *session) close() error {
 	if s.cancel != nil {
 		s.cancel()
 	}
-	if s.nc != nil {
-		s.nc.Close()
+	if s.unyield != nil {
+		s.unyield()
+	}
+	for _, nc := range []*nats.Conn{s.nc, s.workerConn} {
+		if nc != nil {
+			nc.Close()
+		}
 	}
 	if s.server != nil {
 		errs = append(errs, s.server.Close())

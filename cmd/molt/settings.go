@@ -45,6 +45,9 @@ func overlayPools(cmd *cobra.Command, cfg *configs.Config, p *poolFlags, l *limi
 		cfg.Pools = []configs.Pool{configs.DefaultPool(queue.DefaultPool)}
 	}
 	flags := cmd.Flags()
+	if flags.Changed("nice") {
+		cfg.Nice = p.nice
+	}
 	cfg.Pools = slices.Clone(cfg.Pools)
 	for i := range cfg.Pools {
 		pool := &cfg.Pools[i]

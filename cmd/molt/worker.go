@@ -117,7 +117,7 @@ func (a *app) worker(cmd *cobra.Command, f *workerFlags) error {
 	}
 	// Drain confirms the acknowledgements, so that nothing is under way here.
 	defer nc.Close()
-	tuneScheduler(wcfg.Pools)
+	defer yieldToInterpreters(cfg.Nice, log)()
 	w, err := worker.Start(context.WithoutCancel(ctx), nc, wcfg)
 	if err != nil {
 		return fmt.Errorf("cannot start the worker: %w", err)

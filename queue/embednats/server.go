@@ -1,6 +1,7 @@
 package embednats
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -11,7 +12,6 @@ import (
 
 	"github.com/gofrs/flock"
 	"github.com/nats-io/nats-server/v2/server"
-	"github.com/nats-io/nats.go"
 )
 
 // MaxPayload is the largest message that the embedded server takes, in bytes.
@@ -30,15 +30,16 @@ type Options struct {
 	StoreDir string
 	// NoJetStream leaves JetStream out (for tests of that error).
 	NoJetStream bool
-	// NoListen serves only connections from inside the process.
-	NoListen bool
+	// Private admits only who knows the server's Token, that is this process.
+	Private bool
 }
 
 // Server is a running embedded server.
 type Server struct {
-	ns   *server.Server
-	lock *flock.Flock
-	temp string
+	ns    *server.Server
+	token string
+	lock  *flock.Flock
+	temp  string
 }
 
 // Start returns a server that is ready for connections.
@@ -84,16 +85,19 @@ func (s *Server) start(o Options, dir string) error {
 	} else if err := checkPort(port); err != nil {
 		return err
 	}
+	if o.Private {
+		s.token = rand.Text()
+	}
 	ns, err := server.NewServer(&server.Options{
-		ServerName: "molt-embedded",
-		Host:       "127.0.0.1",
-		Port:       port,
-		DontListen: o.NoListen,
-		JetStream:  !o.NoJetStream,
-		StoreDir:   dir,
-		MaxPayload: MaxPayload,
-		NoLog:      true,
-		NoSigs:     true,
+		ServerName:    "molt-embedded",
+		Host:          "127.0.0.1",
+		Port:          port,
+		Authorization: s.token,
+		JetStream:     !o.NoJetStream,
+		StoreDir:      dir,
+		MaxPayload:    MaxPayload,
+		NoLog:         true,
+		NoSigs:        true,
 	})
 	if err != nil {
 		return fmt.Errorf("cannot configure the embedded NATS server: %w", err)
@@ -126,10 +130,8 @@ func checkPort(port int) error {
 // URL is what clients connect to.
 func (s *Server) URL() string { return s.ns.ClientURL() }
 
-// InProcessConn makes the server a nats.InProcessConnProvider.
-func (s *Server) InProcessConn() (net.Conn, error) { return s.ns.InProcessConn() }
-
-var _ nats.InProcessConnProvider = (*Server)(nil)
+// Token is what clients of a Private server have to show; empty otherwise.
+func (s *Server) Token() string { return s.token }
 
 // Close stops the server and removes a temporary store.
 func (s *Server) Close() error {

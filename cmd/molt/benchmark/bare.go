@@ -80,30 +80,36 @@ func (b *bareInterpreter) stop() error {
 	return errors.Join(b.in.Close(), b.cmd.Wait())
 }
 
-// bareRate runs the jobs on as many bare interpreters as asked for and returns
-// the jobs a second; the start of the interpreters is not counted.
-func bareRate(ctx context.Context, python string, interpreters, jobs int, w Workload, unique string) (rate float64, err error) {
-	var running []*bareInterpreter
-	defer func() {
-		for _, b := range running {
-			err = errors.Join(err, b.stop())
-		}
-	}()
-	for n := range interpreters {
+// loops are plain Python loops, driven without a queue.
+type loops []*bareInterpreter
+
+func startLoops(ctx context.Context, python string, interpreters int) (loops, error) {
+	var all loops
+	for range interpreters {
 		b, err := startBare(ctx, python)
 		if err != nil {
-			return 0, err
+			return nil, errors.Join(err, all.stop())
 		}
-		running = append(running, b)
-		if _, err := b.run("warm", w.Code(fmt.Sprintf("%s warm %d", unique, n))); err != nil {
-			return 0, err
-		}
+		all = append(all, b)
 	}
+	return all, nil
+}
+
+func (all loops) stop() error {
+	var errs []error
+	for _, b := range all {
+		errs = append(errs, b.stop())
+	}
+	return errors.Join(errs...)
+}
+
+// rate runs the jobs, shared out among the loops, and returns the jobs a second.
+func (all loops) rate(jobs int, w Workload, unique string) (float64, error) {
 	var group errgroup.Group
 	start := time.Now()
-	for n, b := range running {
+	for n, b := range all {
 		group.Go(func() error {
-			for i := n; i < jobs; i += interpreters {
+			for i := n; i < jobs; i += len(all) {
 				stdout, err := b.run(fmt.Sprint(i), w.Code(fmt.Sprintf("%s bare %d", unique, i)))
 				if err != nil {
 					return err

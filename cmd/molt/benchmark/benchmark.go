@@ -34,12 +34,21 @@ var Workloads = []Workload{
 	{Name: "io", Body: "import time; time.sleep(0.01); print('slept')", Stdout: "slept\n", Jobs: 400},
 }
 
+// Lookup returns the workload of that name.
+func Lookup(name string) (Workload, bool) {
+	i := slices.IndexFunc(Workloads, func(w Workload) bool { return w.Name == name })
+	if i < 0 {
+		return Workload{}, false
+	}
+	return Workloads[i], true
+}
+
 // Options configure a benchmark.
 type Options struct {
-	Client       *queue.Client
-	Pool         string
-	Python       string
-	Interpreters int
+	Client *queue.Client
+	Pool   string
+	// Bare has as many loops as the pool has interpreters.
+	Bare *Bare
 	// Rounds is how often molt and the bare loop take turns; the median counts.
 	Rounds int
 	// Scale multiplies the number of jobs of each workload.
@@ -80,9 +89,9 @@ type WorkloadReport struct {
 
 // Run measures the workloads one after another.
 func Run(ctx context.Context, o Options, workloads []Workload) (Report, error) {
-	report := Report{Interpreters: o.Interpreters, Rounds: o.Rounds, Storage: "file"}
+	report := Report{Interpreters: o.Bare.loops, Rounds: o.Rounds, Storage: "file"}
 	for _, w := range workloads {
-		w.Jobs = max(int(float64(w.Jobs)*o.Scale), o.Interpreters)
+		w.Jobs = max(int(float64(w.Jobs)*o.Scale), o.Bare.loops)
 		one, err := o.measure(ctx, w)
 		if err != nil {
 			return report, fmt.Errorf("workload %s: %w", w.Name, err)
@@ -104,7 +113,7 @@ func (o Options) measure(ctx context.Context, w Workload) (WorkloadReport, error
 		if round == 0 {
 			jobs = max(jobs/10, 1)
 		}
-		bare, err := bareRate(ctx, o.Python, o.Interpreters, jobs, w, unique)
+		bare, err := o.Bare.rate(jobs, w, unique)
 		if err != nil {
 			return r, err
 		}
