@@ -211,6 +211,10 @@ func TestEncodeJobRefuses(t *testing.T) {
 
 func TestResultRoundTrips(t *testing.T) {
 	t.Parallel()
+	contentTypes := map[Encoding]string{
+		EncodingJSON: EncodingJSON.ContentType(), EncodingText: EncodingJSON.ContentType(),
+		EncodingMsgpack: EncodingMsgpack.ContentType(),
+	}
 	want := fullResult()
 	if names := unset(want); names != nil {
 		t.Fatalf("the test's result lacks %v", names)
@@ -220,7 +224,7 @@ func TestResultRoundTrips(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, contentType := range []string{"", enc.resultContentType()} {
+		for _, contentType := range []string{"", contentTypes[enc]} {
 			got, err := DecodeResult(contentType, body)
 			if err != nil {
 				t.Fatal(err)

@@ -1,7 +1,9 @@
 package queue
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -11,7 +13,12 @@ import (
 // cut and named in Truncated: first whole fields that can be asked for again
 // in a smaller shape, then the texts, from their ends.
 func fitResult(enc Encoding, r Result, limit int) ([]byte, error) {
+	r.Truncated = slices.Clone(r.Truncated)
 	data, err := EncodeResult(enc, r)
+	if bad := (*errBadValue)(nil); errors.As(err, &bad) {
+		r.dropBad(bad)
+		data, err = EncodeResult(enc, r)
+	}
 	if err != nil || len(data) <= limit {
 		return data, err
 	}
@@ -26,7 +33,6 @@ func fitResult(enc Encoding, r Result, limit int) ([]byte, error) {
 		{"texts", func() bool { return r.cutTexts(256) }},
 		{"metadata", func() bool { had := r.Metadata != nil; r.Metadata = nil; return had }},
 	}
-	r.Truncated = slices.Clone(r.Truncated)
 	for _, d := range drops {
 		if !d.drop() {
 			continue
@@ -39,6 +45,22 @@ func fitResult(enc Encoding, r Result, limit int) ([]byte, error) {
 		}
 	}
 	return nil, fmt.Errorf("the result takes %d bytes at the least, the server's max_payload leaves %d: raise max_payload", len(data), limit)
+}
+
+// dropBad leaves out what cannot be encoded: a hostile job can make its
+// interpreter report any bytes as a value, and must get its result all the same.
+func (r *Result) dropBad(bad *errBadValue) {
+	if bad.value {
+		r.Value = nil
+		r.truncated("value")
+	}
+	if len(bad.locals) > 0 {
+		r.Locals = maps.Clone(r.Locals)
+		for _, name := range bad.locals {
+			delete(r.Locals, name)
+		}
+		r.truncated("locals")
+	}
 }
 
 func (r *Result) truncated(name string) {

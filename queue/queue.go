@@ -178,11 +178,3 @@ func (d *Delivery) checkReplyTo() {
 		}
 	}
 }
-
-// resultContentType is how the results of jobs in this encoding are encoded.
-func (e Encoding) resultContentType() string {
-	if e == EncodingMsgpack {
-		return e.ContentType()
-	}
-	return EncodingJSON.ContentType()
-}
