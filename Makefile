@@ -3,7 +3,7 @@ GO ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 LDFLAGS = -X main.version=$(VERSION)
 
-.PHONY: build test lint unit bench humaneval memory clean
+.PHONY: build test lint unit bench memory clean
 
 build: ## the molt binary, in bin/
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/molt ./cmd/molt
@@ -22,6 +22,9 @@ unit:
 
 bench: build ## molt against the bare limit, on the embedded server
 	bin/molt bench
+
+memory: ## 100,000 jobs through one worker, whose memory may grow by a tenth
+	$(GO) test -run '^$$' -bench '^BenchmarkMemory$$' -benchtime 100000x -timeout 30m ./integration
 
 clean:
 	rm -rf bin

@@ -52,7 +52,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-func testContext(t *testing.T) context.Context {
+func testContext(t testing.TB) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
 	t.Cleanup(cancel)
@@ -61,7 +61,7 @@ func testContext(t *testing.T) context.Context {
 
 // process is a program that a test started.
 type process struct {
-	t      *testing.T
+	t      testing.TB
 	cmd    *exec.Cmd
 	stdout bytes.Buffer
 	done   chan struct{} // closed after Wait
@@ -73,7 +73,7 @@ type process struct {
 }
 
 // start runs a program; what it still does at the test's end is killed.
-func start(t *testing.T, path string, args ...string) *process {
+func start(t testing.TB, path string, args ...string) *process {
 	t.Helper()
 	p := &process{t: t, cmd: exec.Command(path, args...), done: make(chan struct{}), more: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), "NATS_URL=", "NO_COLOR=1")
@@ -160,7 +160,7 @@ func (p *process) kill() {
 }
 
 // startNATS runs a nats-server with JetStream and returns its URL.
-func startNATS(t *testing.T) string {
+func startNATS(t testing.TB) string {
 	t.Helper()
 	port := freePort(t)
 	p := start(t, natsServerPath, "-a", "127.0.0.1", "-p", fmt.Sprint(port), "-js", "-sd", t.TempDir())
@@ -168,7 +168,7 @@ func startNATS(t *testing.T) string {
 	return fmt.Sprintf("nats://127.0.0.1:%d", port)
 }
 
-func freePort(t *testing.T) int {
+func freePort(t testing.TB) int {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -179,7 +179,7 @@ func freePort(t *testing.T) int {
 }
 
 // startWorker runs `molt worker` and returns when it is ready.
-func startWorker(t *testing.T, url, name string, args ...string) *process {
+func startWorker(t testing.TB, url, name string, args ...string) *process {
 	t.Helper()
 	config := filepath.Join(t.TempDir(), name+".yaml")
 	text := fmt.Sprintf("name: %s\nnats:\n  url: %s\n%s", name, url, strings.Join(args, "\n"))
@@ -209,7 +209,7 @@ func run(t *testing.T, stdin string, args ...string) (stdout, stderr string, cod
 	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
 }
 
-func connect(t *testing.T, url string) *nats.Conn {
+func connect(t testing.TB, url string) *nats.Conn {
 	t.Helper()
 	nc, err := queue.Connect(queue.Connection{URL: url, Name: t.Name()})
 	if err != nil {
@@ -221,7 +221,7 @@ func connect(t *testing.T, url string) *nats.Conn {
 	return nc
 }
 
-func newClient(t *testing.T, url string) *queue.Client {
+func newClient(t testing.TB, url string) *queue.Client {
 	t.Helper()
 	client, err := queue.NewClient(connect(t, url), queue.ClientOptions{})
 	if err != nil {
