@@ -125,3 +125,17 @@ func processCPU(b *testing.B, pid int) time.Duration {
 	}
 	return time.Duration(ns)
 }
+
+// BenchmarkStart is what a fresh interpreter costs before its first job.
+func BenchmarkStart(b *testing.B) {
+	spec := pyproc.Spec{
+		Python: testPython(), Policy: shared.Policy, PolicyName: shared.PolicyName, Dir: b.TempDir(),
+	}
+	for b.Loop() {
+		p, err := pyproc.Start(b.Context(), spec)
+		if err != nil {
+			b.Fatal(err)
+		}
+		p.Kill()
+	}
+}

@@ -16,9 +16,10 @@
 //	  stderr pipe  ◀─── any bytes ────── 2
 //	                    /dev/null ─────▶ 0, or a memory file with the job's stdin
 //
-// harness.py is molt's half in the process. It moves its descriptors above the numbers
-// that programs close in a loop, keeps spares of 0, 1 and 2 and puts them back after
-// every job. The policy (package isolation) decides how one job is run.
+// The folder harness is molt's half in the process; serve.py is where it begins. It
+// moves its descriptors above the numbers that programs close in a loop, keeps spares of
+// 0, 1 and 2 and puts them back after every job. The policy (package isolation) decides
+// how one job is run.
 //
 // # Frames
 //
@@ -27,11 +28,11 @@
 // and one answer to every frame sent. testdata/frames holds examples that both sides'
 // tests read.
 //
-//	send set-up   {harness, harness_name, policy, policy_name, output_cap, job_dir}
+//	send set-up   {harness: [[name, source], ...], policy, policy_name, output_cap, job_dir}
 //	reply ready   {ready: true, pid, version, implementation, executable, modules,
 //	              cpu_ns: [0, now], rss_bytes}
 //
-// The first frame, read by the bootstrap, holds the two sources and what stays for the
+// The first frame, read by the bootstrap, holds the sources and what stays for the
 // life of the process. A Python that is too old says so on stderr and exits.
 //
 //	send request  {nonce, code, stdin?, args?, env?, locals?, memory?, purge?} {inputs}?

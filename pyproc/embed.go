@@ -1,13 +1,29 @@
 package pyproc
 
-import _ "embed"
+import (
+	"embed"
+	"io/fs"
+	"sync"
+)
 
-//go:embed harness.py
-var harnessSource string
+//go:embed harness/*.py
+var harnessFiles embed.FS
 
-// harnessName is the harness's file name in tracebacks; its form keeps linecache
-// from looking for it on disk.
-const harnessName = "<molt harness>"
+// harnessSources returns the harness's files in the order in which they are run, each
+// as its name in tracebacks and its source. The form of the names keeps linecache from
+// looking for them on disk.
+var harnessSources = sync.OnceValue(func() [][2]string {
+	paths, _ := fs.Glob(harnessFiles, "harness/*.py") // in the order of their names
+	sources := make([][2]string, len(paths))
+	for i, path := range paths {
+		content, err := harnessFiles.ReadFile(path)
+		if err != nil {
+			panic(err) // what was found in the binary can be read from it
+		}
+		sources[i] = [2]string{"<molt " + path + ">", string(content)}
+	}
+	return sources
+})
 
 // bootstrap is the command that the interpreter is started with. It is written for
 // any Python 3, so that one that is too old can say so.
@@ -26,18 +42,19 @@ def read(size):
     return data
 setup = json.loads(read(int.from_bytes(read(4), "big")))
 harness = types.ModuleType("molt_harness")
-harness.__file__, harness.own_module = setup["harness_name"], harness
-exec(compile(setup["harness"], harness.__file__, "exec"), harness.__dict__)
+harness.own_module = harness
+harness.INTERNAL_FILES = {name for name, source in setup["harness"]}
+for name, source in setup["harness"]:
+    exec(compile(source, name, "exec"), harness.__dict__)
 harness.serve(3, 4, setup)
 `
 
 // setup is the first frame: the sources, and what holds for the whole life of the
 // process.
 type setup struct {
-	Harness     string `json:"harness"`
-	HarnessName string `json:"harness_name"`
-	Policy      string `json:"policy"`
-	PolicyName  string `json:"policy_name"`
-	OutputCap   int    `json:"output_cap"`
-	JobDir      string `json:"job_dir"`
+	Harness    [][2]string `json:"harness"`
+	Policy     string      `json:"policy"`
+	PolicyName string      `json:"policy_name"`
+	OutputCap  int         `json:"output_cap"`
+	JobDir     string      `json:"job_dir"`
 }

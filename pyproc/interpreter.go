@@ -189,8 +189,7 @@ func (p *Interpreter) openPipes() ([]*os.File, error) {
 // awaitReady sends the sources and waits for the harness to say that it is ready.
 func (p *Interpreter) awaitReady(ctx context.Context) error {
 	body, err := json.Marshal(setup{
-		Harness: harnessSource, HarnessName: harnessName,
-		Policy: p.spec.Policy, PolicyName: p.spec.PolicyName,
+		Harness: harnessSources(), Policy: p.spec.Policy, PolicyName: p.spec.PolicyName,
 		OutputCap: p.spec.OutputCap, JobDir: p.dir.path,
 	})
 	if err != nil {

@@ -1,0 +1,58 @@
+"""Where molt keeps its descriptors, and what it reads of the process through them."""
+
+import fcntl
+import os
+import resource
+
+null_fd = out_fd = err_fd = status_fd = statm_fd = -1
+
+
+def place_descriptors(control, result):
+    """Move molt's descriptors above the numbers that jobs close in a loop.
+
+    Above the soft limit on open files where the hard one allows: `os.closerange(3,
+    soft)` misses them there. A very high number would make every fork copy a big
+    table, so a soft limit beyond 4096 is ignored.
+    """
+    global control_fd, result_fd, null_fd, out_fd, err_fd, status_fd, statm_fd
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = 16
+    base = 4090 - needed
+    raised = False
+    if soft != resource.RLIM_INFINITY and soft <= 4096:
+        base = soft
+        if hard == resource.RLIM_INFINITY or hard >= soft + needed:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft + needed, hard))
+            raised = True
+        else:
+            base = max(soft - needed, 16)
+
+    def high(fd):
+        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, base)
+
+    control_fd, result_fd, null_fd, out_fd, err_fd = map(high, (control, result, 0, 1, 2))
+    status = os.open("/proc/self/status", os.O_RDONLY | os.O_CLOEXEC)
+    status_fd = high(status)
+    statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
+    statm_fd = high(statm)
+    for fd in (statm, status, control, result):
+        os.close(fd)
+    if raised:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def peak_rss():
+    """VmHWM in bytes; ru_maxrss would report the parent's peak from before the exec."""
+    text = os.pread(status_fd, 8192, 0)
+    at = text.find(b"VmHWM:")
+    return int(text[at + 6:text.index(b"kB", at)]) << 10 if at >= 0 else 0
+
+
+def after_fork_in_child():
+    """A fork made by a job can neither read requests nor write reports."""
+    if in_job:
+        for fd in (control_fd, result_fd):
+            try:
+                os.close(fd)
+            except OSError:
+                pass

@@ -1,0 +1,126 @@
+"""What a job raised, told as Python tells it at the end of a script."""
+
+import sys
+import traceback
+
+MAX_ERROR_TEXT = 64 << 10
+
+TracebackException = traceback.TracebackException
+traceback_of = BaseException.__traceback__.__get__
+
+
+def uncaught(done, exc):
+    """Report what the job raised as Python does at the end of a script."""
+    sys.settrace(None)
+    sys.setprofile(None)
+    if getrecursionlimit() != RECURSION_LIMIT:
+        setrecursionlimit(RECURSION_LIMIT)
+    done.value = done.repr = None
+    kind = type(exc)
+    if issubclass(kind, SystemExit):
+        system_exit(done, exc)
+        return
+    done.outcome = "memory" if issubclass(kind, MemoryError) else "error"
+    try:
+        tb = job_frames(exc)
+        text = format_exception(exc, tb)
+        done.error = describe(done, exc, tb, text)
+        show_exception(exc, tb, text)
+    except BaseException as other:
+        if done.error is None:
+            done.error = ('{"type":%s,"message":%s}' % (
+                quote(clean_text(type_name(kind), 1000)[0]),
+                quote("cannot be described: " + clean_text(type_name(type(other)), 1000)[0])))
+
+
+def system_exit(done, exc):
+    done.outcome = "exit"
+    try:
+        code = exc.code
+        if code is None:
+            done.exit_code = 0
+        elif isinstance(code, int):
+            done.exit_code = int(code) & 0xFF
+        else:
+            done.exit_code = 1
+            sys.stderr.write(str(code) + "\n")
+    except BaseException:
+        done.exit_code = 1
+
+
+def job_frames(exc):
+    """The traceback without molt's own frames at its ends: those that ran the job, and
+    the signal handler or stream method that raised."""
+    tb = traceback_of(exc)
+    while tb is not None and tb.tb_frame.f_code.co_filename in INTERNAL_FILES:
+        tb = tb.tb_next
+    last = entry = tb
+    while entry is not None:
+        if entry.tb_frame.f_code.co_filename not in INTERNAL_FILES:
+            last = entry
+        entry = entry.tb_next
+    if last is not None:
+        last.tb_next = None
+    BaseException.with_traceback(exc, tb)
+    return tb
+
+
+def format_exception(exc, tb):
+    try:
+        return "".join(TracebackException(type(exc), exc, tb).format())
+    except BaseException as other:
+        return (f"{type_name(type(exc))}: <cannot be formatted: "
+                f"{type_name(type(other))}>\n")
+
+
+def describe(done, exc, tb, text):
+    kind = type(exc)
+    try:
+        name = kind.__qualname__
+        if kind.__module__ not in ("__main__", "builtins"):
+            name = f"{kind.__module__}.{name}"
+    except BaseException:
+        name = type_name(kind)
+    try:
+        message = str(exc)
+    except BaseException as other:
+        message = f"<str() failed: {type_name(type(other))}>"
+    line = 0
+    while tb is not None:
+        if tb.tb_frame.f_code.co_filename == FILENAME:
+            line = tb.tb_lineno or line
+        tb = tb.tb_next
+    if not line and issubclass(kind, SyntaxError):
+        try:
+            if exc.filename == FILENAME and type(exc.lineno) is int:
+                line = exc.lineno
+        except BaseException:
+            pass
+    name, _ = clean_text(name, 1000)
+    message, cut = clean_text(message, MAX_ERROR_TEXT)
+    text, cut_text = clean_text(text, MAX_ERROR_TEXT)
+    if cut or cut_text:
+        done.cut("error")
+    return (f'{{"type":{quote(name)},"message":{quote(message)},'
+            f'"line":{int_repr(line)},"traceback":{quote(text)}}}')
+
+
+def show_exception(exc, tb, text):
+    """Print through sys.excepthook; Python's own hook can't see the job's source lines."""
+    hook = sys.excepthook
+    if hook is not sys.__excepthook__:
+        try:
+            hook(type(exc), exc, tb)
+            return
+        except BaseException as other:
+            sys.stderr.write("Error in sys.excepthook:\n")
+            sys.stderr.write(format_exception(other, job_frames(other)))
+            sys.stderr.write("\nOriginal exception was:\n")
+    sys.stderr.write(text)
+
+
+def print_exception(exc):
+    try:
+        sys.stderr.write(format_exception(exc, job_frames(exc)))
+    except BaseException:
+        pass

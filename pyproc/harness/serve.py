@@ -1,0 +1,96 @@
+"""molt's half inside the interpreter: the loop that runs one job after another.
+
+The isolation policy decides how a job is run. It finds the harness as the global
+`harness` and defines `run(job) -> Completion`.
+
+The files of this folder share one namespace and are run in the order of their names;
+at that time none uses what another defines. Standard library alone, CPython 3.10+.
+Functions are bound to names at import where a job's monkeypatching of a module
+would otherwise break the plumbing of the jobs after it.
+"""
+
+import os
+import resource
+import signal
+import sys
+
+getrusage, RUSAGE_SELF = resource.getrusage, resource.RUSAGE_SELF
+
+# Set once by serve().
+policy = None
+output_cap = 0
+job_dir = ""
+
+
+def serve(control, result, settings):
+    """Run requests until the control pipe ends. Never returns."""
+    global policy, output_cap, job_dir, main_file, own_main, own_path, builtins_module
+    place_descriptors(control, result)
+    output_cap = settings["output_cap"]
+    job_dir = settings["job_dir"]
+    main_file = job_dir + "/" + FILENAME
+    builtins_module = modules["builtins"]
+    own_main = modules["__main__"] = ModuleType("__main__")
+    own_path = list(sys.path)
+    new_streams()
+    signal.signal(signal.SIGINT, on_interrupt)
+    os.register_at_fork(after_in_child=after_fork_in_child)
+    policy = ModuleType("molt_policy")
+    policy.harness = own_module
+    INTERNAL_FILES.add(settings["policy_name"])
+    exec(compile(settings["policy"], settings["policy_name"], "exec"), policy.__dict__)
+    send(encode_ready())
+    try:
+        loop(peak_rss(), getrusage(RUSAGE_SELF).ru_minflt)
+    except ProtocolLost:
+        # The worker sees that the pipe is closed and kills this process; an exit of
+        # its own would look like the job's.
+        while True:
+            signal.pause()
+    finally:
+        if os_getpid() != PID:
+            os._exit(1)
+    os._exit(0)
+
+
+def loop(rss, faults):
+    run = policy.run
+    before = cpu_clock()
+    while True:
+        frame = receive()
+        if frame is None:
+            return
+        job = Job(frame)
+        frame = None
+        try:
+            done = run(job)
+            completion = done.encode()
+        except ProtocolLost:
+            raise
+        except BaseException as exc:
+            send(failure(job, exc))
+            continue
+        now = getrusage(RUSAGE_SELF).ru_minflt
+        if now - faults > 256:
+            rss, faults = peak_rss(), now
+        after = cpu_clock()
+        send(encode_report(job.nonce, completion, (before, after), rss, len(modules),
+                           job.taints, done.truncated))
+        before = after
+        job = done = completion = None
+
+
+def failure(job, exc):
+    """The plumbing itself failed: say so, and whether the job may have run."""
+    global in_job
+    in_job = False
+    if os_getpid() != PID:
+        os._exit(1)
+    text = format_exception(exc, traceback_of(exc))
+    return encode_failure(job.nonce, text[-2000:], job.started)
+
+
+def on_interrupt(signum, frame):
+    """SIGINT interrupts a job as usual and an idle interpreter not at all."""
+    if in_job:
+        raise KeyboardInterrupt
