@@ -78,7 +78,11 @@ func (c Connection) options() ([]nats.Option, error) {
 	}
 	if on := c.OnEvent; on != nil {
 		opts = append(opts,
-			nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { on("disconnected", err) }),
+			nats.DisconnectErrHandler(func(nc *nats.Conn, err error) {
+				if !nc.IsClosed() { // our own doing is no event
+					on("disconnected", err)
+				}
+			}),
 			nats.ReconnectHandler(func(*nats.Conn) { on("reconnected", nil) }),
 			nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { on("error", err) }))
 	} else {
