@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -45,8 +46,9 @@ type session struct {
 	client *queue.Client
 	cfg    configs.Config
 
-	server *embednats.Server
-	worker *worker.Worker
+	scratch *scratch
+	server  *embednats.Server
+	worker  *worker.Worker
 	// workerConn is the worker's own, as it would have elsewhere: sharing one
 	// costs a tenth of the throughput.
 	workerConn *nats.Conn
@@ -129,6 +131,13 @@ func (s *session) startEmbedded(ctx context.Context, o embednats.Options, cfg co
 	if err != nil {
 		return err
 	}
+	if s.scratch, err = newScratch(cfg.WorkDir); err != nil {
+		return withCode(exitInfra, err)
+	}
+	wcfg.WorkDir = s.scratch.dir
+	if o.StoreDir == "" {
+		o.StoreDir = filepath.Join(s.scratch.dir, "store")
+	}
 	if s.server, err = embednats.Start(o); err != nil {
 		return withCode(exitInfra, err)
 	}
@@ -203,6 +212,9 @@ func (s *session) close() error {
 	}
 	if s.server != nil {
 		errs = append(errs, s.server.Close())
+	}
+	if s.scratch != nil {
+		errs = append(errs, s.scratch.remove())
 	}
 	return errors.Join(errs...)
 }

@@ -95,7 +95,7 @@ func (a *app) workerSettings(cmd *cobra.Command, f *workerFlags) (configs.Config
 	return cfg, overlayPools(cmd, &cfg, &f.pool, &f.limit)
 }
 
-func (a *app) worker(cmd *cobra.Command, f *workerFlags) error {
+func (a *app) worker(cmd *cobra.Command, f *workerFlags) (err error) {
 	ctx := cmd.Context()
 	cfg, err := a.workerSettings(cmd, f)
 	if err != nil {
@@ -117,6 +117,12 @@ func (a *app) worker(cmd *cobra.Command, f *workerFlags) error {
 	}
 	// Drain confirms the acknowledgements, so that nothing is under way here.
 	defer nc.Close()
+	scratch, err := newScratch(cfg.WorkDir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, scratch.remove()) }()
+	wcfg.WorkDir = scratch.dir
 	defer yieldToInterpreters(cfg.Nice, log)()
 	w, err := worker.Start(context.WithoutCancel(ctx), nc, wcfg)
 	if err != nil {

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/gofrs/flock"
+)
+
+const (
+	scratchPrefix = "molt-scratch-"
+	scratchLock   = "lock"
+)
+
+// scratch is a directory of this process alone, for what need not outlive it. A lock
+// in it tells the living from those whose process was killed.
+type scratch struct {
+	dir  string
+	lock *flock.Flock
+}
+
+// newScratch makes one beneath parent (empty: the system's temporary directory) and
+// removes those that killed processes of this user left there.
+func newScratch(parent string) (*scratch, error) {
+	if parent == "" {
+		parent = os.TempDir()
+	}
+	sweepScratch(parent)
+	// Others look for the prefix; until it is locked the directory has another name.
+	fresh, err := os.MkdirTemp(parent, ".new-"+scratchPrefix)
+	if err != nil {
+		return nil, fmt.Errorf("cannot make a working directory in %s: %w: name another with --work-dir or TMPDIR", parent, err)
+	}
+	s := &scratch{dir: filepath.Join(parent, strings.TrimPrefix(filepath.Base(fresh), ".new-"))}
+	s.lock = flock.New(filepath.Join(fresh, scratchLock))
+	_, err = s.lock.TryLock()
+	if err == nil {
+		err = os.Rename(fresh, s.dir)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("cannot make a working directory in %s: %w", parent, err), s.lock.Close(), os.RemoveAll(fresh))
+	}
+	return s, nil
+}
+
+// remove ends the use of the directory.
+func (s *scratch) remove() error {
+	return errors.Join(os.RemoveAll(s.dir), s.lock.Close())
+}
+
+// sweepScratch removes what nobody holds; what it can't remove is left to whoever can.
+func sweepScratch(parent string) {
+	dirs, _ := filepath.Glob(filepath.Join(parent, scratchPrefix+"*"))
+	for _, dir := range dirs {
+		if !ownDirectory(dir) {
+			continue
+		}
+		lock := flock.New(filepath.Join(dir, scratchLock))
+		if locked, err := lock.TryLock(); err == nil && locked {
+			_ = os.RemoveAll(dir)
+		}
+		_ = lock.Close()
+	}
+}
+
+// ownDirectory keeps the sweep away from links and from what others put there.
+func ownDirectory(path string) bool {
+	info, err := os.Lstat(path)
+	if err != nil || !info.IsDir() {
+		return false
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int(stat.Uid) == os.Geteuid()
+}
