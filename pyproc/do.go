@@ -144,10 +144,9 @@ func (p *Interpreter) completed(x *exchange, out *Outcome) {
 
 // died fills in what is known of a process that is gone and lets go of it.
 func (p *Interpreter) died(out *Outcome) {
-	state := p.cmd.ProcessState
-	out.CPU = max(state.UserTime()+state.SystemTime()-p.cpuSeen, 0)
+	out.CPU = max(p.cpuAtEnd-p.cpuSeen, 0)
 	out.MaxRSSBytes = p.peakRSS.Load()
-	status, _ := state.Sys().(syscall.WaitStatus)
+	status, _ := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
 	switch out.End {
 	case EndExited:
 		out.ExitCode = status.ExitStatus()

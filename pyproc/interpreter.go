@@ -52,14 +52,15 @@ type Interpreter struct {
 	request []byte
 	scratch []byte
 	dir     *jobDir
-	spoiled string // why no further job may run
-	cpuSeen time.Duration
+	spoiled string        // why no further job may run
+	cpuSeen time.Duration // the process's clock at its last report
 
 	// dead is set just before wake is written and exited is closed.
-	dead   atomic.Bool
-	exited chan struct{}
-	killMu sync.Mutex
-	reaped bool
+	dead     atomic.Bool
+	exited   chan struct{}
+	cpuAtEnd time.Duration // the process's clock, set before dead
+	killMu   sync.Mutex
+	reaped   bool
 
 	executions atomic.Int64
 	modules    atomic.Int64
@@ -220,13 +221,8 @@ func (p *Interpreter) startError(ctx context.Context, v verdict, said string) er
 		return fmt.Errorf("cannot start python %s: %w", p.spec.Python, context.Cause(ctx))
 	case EndTimedOut:
 		what = fmt.Sprintf("it was not ready within %v", p.spec.ReadyTimeout)
-	case EndExited, EndNotRun:
-		what = "it ended before it was ready (is it a Python?)"
-		if state := p.cmd.ProcessState; state != nil {
-			what = fmt.Sprintf("it ended before it was ready, %s (is it a Python?)", state)
-		}
-	case EndSignaled:
-		what = fmt.Sprintf("it died before it was ready, %s", p.cmd.ProcessState)
+	case EndExited, EndSignaled, EndNotRun:
+		what = fmt.Sprintf("it ended before it was ready, %s (is it a Python?)", p.cmd.ProcessState)
 	default:
 		what = v.detail
 	}

@@ -18,6 +18,7 @@ func (p *Interpreter) reap() {
 			break
 		}
 	}
+	p.cpuAtEnd = cpuClock(p.pid)
 	p.killMu.Lock()
 	_ = unix.Kill(-p.pid, unix.SIGKILL) // it may be gone, or have left the group
 	_ = p.cmd.Wait()                    // how it ended is in ProcessState
@@ -56,10 +57,7 @@ func (p *Interpreter) Exited() <-chan struct{} { return p.exited }
 // returns as well. Calling it again does nothing.
 func (p *Interpreter) Stop() {
 	if p.busy.TryLock() {
-		if p.control >= 0 {
-			unix.Close(p.control)
-			p.control = -1
-		}
+		closeFD(&p.control)
 		p.spoiled = "it was stopped"
 		p.busy.Unlock()
 	}
@@ -89,15 +87,21 @@ func (p *Interpreter) release() {
 		return
 	}
 	p.released = true
-	for _, fd := range []int{p.control, p.stdout, p.stderr, p.wake} {
-		if fd >= 0 {
-			unix.Close(fd)
-		}
+	for _, fd := range []*int{&p.control, &p.stdout, &p.stderr, &p.wake} {
+		closeFD(fd)
 	}
 	if p.resultFile != nil {
 		_ = p.resultFile.Close()
 	}
 	p.dir.remove()
+}
+
+// closeFD closes a descriptor once: its number may be somebody else's afterwards.
+func closeFD(fd *int) {
+	if *fd >= 0 {
+		unix.Close(*fd)
+		*fd = -1
+	}
 }
 
 // lastWords is what the process wrote to stderr since its last job, for messages.

@@ -7,6 +7,17 @@ import resource
 null_fd = out_fd = err_fd = status_fd = statm_fd = -1
 
 
+def close_inherited(keep):
+    """Close the descriptors that the worker itself was started with and passes on
+    unknowingly; only 0, 1, 2 and those to keep are meant for this process."""
+    for fd in map(int, os.listdir("/proc/self/fd")):
+        if fd > 2 and fd not in keep:
+            try:
+                os.close(fd)
+            except OSError:
+                pass  # the one that listed them
+
+
 def place_descriptors(control, result):
     """Move molt's descriptors above the numbers that jobs close in a loop.
 
@@ -15,6 +26,7 @@ def place_descriptors(control, result):
     table, so a soft limit beyond 4096 is ignored.
     """
     global control_fd, result_fd, null_fd, out_fd, err_fd, status_fd, statm_fd
+    close_inherited((control, result))
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = 16
     base = 4090 - needed
