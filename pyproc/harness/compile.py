@@ -78,6 +78,9 @@ def split_text(source):
         end = text.rfind(";")
         if text.find(":", 0, end) >= 0:
             return None
+        # `x;` and `y` compile, `x;; y` doesn't.
+        if text[start:end].rstrip(" \t\f")[-1:] in ("", ";"):
+            return None
         candidate = text[end + 1:].lstrip(" \t")
         if not candidate:
             return None

@@ -1,16 +1,15 @@
 """Reads the golden frames with the harness's own functions; run by TestGoldenFramesInPython.
 
-Arguments: harness.py, the folder of frames.
+Arguments: the folder of the harness, the folder of frames.
 """
+
 import json
 import os
 import sys
-import types
 
-harness = types.ModuleType("molt_harness")
-harness.__file__ = harness_path = sys.argv[1]
-with open(harness_path, encoding="utf-8") as source:
-    exec(compile(source.read(), harness_path, "exec"), harness.__dict__)
+from load import load_harness
+
+harness = load_harness(sys.argv[1])
 harness.output_cap = 1000
 
 
