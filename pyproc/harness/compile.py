@@ -59,6 +59,9 @@ def split_text(source):
             # Without a quote before it, a comment begins here for certain.
             if text.find("'", start, comment) >= 0 or text.find('"', start, comment) >= 0:
                 return None
+            # What isn't compiled can't be refused: null bytes, surrogates.
+            if not text[comment:].isprintable():
+                return None
             text = text[:comment].rstrip(" \t")
             if len(text) <= start:
                 return None

@@ -38,10 +38,16 @@ def shape(code):
     """A code object without what its cutting into two may change."""
     if code is None:
         return ()
-    consts = tuple(shape(c) if isinstance(c, types.CodeType) else (type(c), repr(c))
-                   for c in code.co_consts)
+    consts = tuple(map(constant, code.co_consts))
     positions = tuple(code.co_positions()) if hasattr(code, "co_positions") else tuple(code.co_lines())
     return code.co_name, code.co_code, code.co_names, consts, code.co_flags, positions
+
+
+def constant(value):
+    if isinstance(value, types.CodeType):
+        return shape(value)
+    # Equal sets may differ in their order.
+    return type(value), sorted(map(repr, value)) if type(value) is frozenset else repr(value)
 
 
 def dump(node):
@@ -124,6 +130,7 @@ DECLINED = [
     "1 +", "x = ", "x = y z", "a = 1; b c", "f'{x", "x = '\\N{none}'", "\ufeffx = 1; x = '", "x\0", "x = 1; \0",
     "'''\nx = 1", '"""\nx', "'\\\nx", "(\n#)\nx", "x = (\n'''\n)\ny", "async def f():\n  pass\nawait f()", "print x",
     "x = 1; # y", "x = 1; # 'y'; z", "x = '#'; y", "x; ;y", ";", ";x", "x = 1;; y", "x\n; y", "x\n ;y", "x;\f;y",
+    "x; y # \0", "x; y # \ud800",
     "x = *a", "x = 1 = y", "x() = 1", "None = 1", "x = yield", "assert", "del f()", "raise x y", "import",
 ]
 # Whatever becomes of these, both ways must agree; they are also tried in combination.
