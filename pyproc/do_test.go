@@ -265,6 +265,11 @@ func TestEnvironment(t *testing.T) {
 	wantPrinted(t, do(t, p, code("import os", "print('"+secretVariable+"' in os.environ, 'PATH' in os.environ)")), "False False\n")
 }
 
+func TestNoCoreFile(t *testing.T) {
+	t.Parallel()
+	wantPrinted(t, do(t, start(t, nil), code("import resource", "print(resource.getrlimit(resource.RLIMIT_CORE)[0])")), "0\n")
+}
+
 // A job inherits no descriptor of the worker's, and its children none of molt's.
 func TestDescriptorsOfAJob(t *testing.T) {
 	t.Parallel()

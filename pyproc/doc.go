@@ -17,9 +17,10 @@
 //	                    /dev/null ─────▶ 0, or a memory file with the job's stdin
 //
 // The folder harness is molt's half in the process; serve.py is where it begins. It
-// moves its descriptors above the numbers that programs close in a loop, keeps spares of
-// 0, 1 and 2 and puts them back after every job. The policy (package isolation) decides
-// how one job is run.
+// closes what else the process inherited, moves its descriptors above the numbers that
+// programs close in a loop, keeps spares of 0, 1 and 2 and puts them back after every
+// job. A crash leaves no core file. The policy (package isolation) decides how one job
+// is run.
 //
 // # Frames
 //

@@ -33,6 +33,8 @@ def serve(control, result, settings):
     own_main = modules["__main__"] = ModuleType("__main__")
     own_path = list(sys.path)
     new_streams()
+    # A job that crashes would have the kernel write all its memory to a file first.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     signal.signal(signal.SIGINT, on_interrupt)
     os.register_at_fork(after_in_child=after_fork_in_child)
     policy = ModuleType("molt_policy")
