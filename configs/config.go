@@ -135,7 +135,7 @@ func DefaultPool(name string) Pool {
 	return Pool{
 		Name:            name,
 		Isolation:       "shared",
-		Interpreters:    runtime.NumCPU(),
+		Interpreters:    CPUs(),
 		Python:          "python3",
 		Budget:          1000,
 		Timeout:         Duration(60 * time.Second),
@@ -151,6 +151,10 @@ func DefaultPool(name string) Pool {
 	}
 }
 
+// CPUs is the number of CPUs that this process may keep busy: unlike
+// runtime.NumCPU it heeds a container's limit.
+func CPUs() int { return runtime.GOMAXPROCS(0) }
+
 // UnmarshalYAML lets what a pool leaves out keep its default.
 func (p *Pool) UnmarshalYAML(unmarshal func(any) error) error {
 	type plain Pool
@@ -159,7 +163,7 @@ func (p *Pool) UnmarshalYAML(unmarshal func(any) error) error {
 		return err
 	}
 	if pool.Interpreters == 0 {
-		pool.Interpreters = runtime.NumCPU()
+		pool.Interpreters = CPUs()
 	}
 	*p = Pool(pool)
 	return nil

@@ -1,19 +1,30 @@
 package configs
 
 import (
+	"maps"
+	"os"
 	"path/filepath"
 	"reflect"
-	"runtime"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/goccy/go-yaml"
 )
+
+// defaultURL is where every example but the container's finds its server.
+const defaultURL = "nats://127.0.0.1:4222"
 
 func TestExamplesLoad(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("*.yaml")
-	if err != nil || len(files) < 2 {
-		t.Fatalf("examples: %v, %v", files, err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"container.yaml", "minimal.yaml", "worker.yaml"}; !slices.Equal(files, want) {
+		t.Fatalf("examples %v, want %v", files, want)
 	}
 	for _, file := range files {
 		cfg, err := Load(file)
@@ -21,8 +32,11 @@ func TestExamplesLoad(t *testing.T) {
 			t.Errorf("%v", err)
 			continue
 		}
-		if len(cfg.Pools) == 0 || cfg.NATS.URL != "nats://127.0.0.1:4222" {
-			t.Errorf("%s: pools %d, url %q", file, len(cfg.Pools), cfg.NATS.URL)
+		if len(cfg.Pools) == 0 || cfg.Pools[0].Name != "default" {
+			t.Errorf("%s: pools %+v", file, cfg.Pools)
+		}
+		if file != "container.yaml" && cfg.NATS.URL != defaultURL {
+			t.Errorf("%s: url %q", file, cfg.NATS.URL)
 		}
 	}
 }
@@ -30,16 +44,129 @@ func TestExamplesLoad(t *testing.T) {
 // The example shows the defaults; a comment that lies is worse than none.
 func TestExampleShowsTheDefaults(t *testing.T) {
 	t.Parallel()
-	cfg, err := Load("worker.yaml")
+	got, err := Load("worker.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := DefaultPool("default"); !reflect.DeepEqual(cfg.Pools[0], want) {
-		t.Errorf("pools[0]\n got %+v\nwant %+v", cfg.Pools[0], want)
-	}
 	want := Default()
-	if cfg.Results != want.Results || cfg.Log != want.Log || cfg.DrainTimeout != want.DrainTimeout || cfg.Prefix != want.Prefix {
-		t.Errorf("got %+v\nwant %+v", cfg, want)
+	// What the command falls back on, which has no place among the defaults: a
+	// server that the file names is not started.
+	want.NATS.URL = defaultURL
+	want.Pools = []Pool{DefaultPool("default"), got.Pools[1]}
+	got.file, got.root = "", nil
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("worker.yaml\n got %+v\nwant %+v", got, want)
+	}
+}
+
+// commentedKey is a line of the example that becomes a setting when its comment
+// mark is removed. Prose begins with a capital letter or has no colon.
+var commentedKey = regexp.MustCompile(`^( *)# ( *[a-zA-Z_]+:( .*)?)$`)
+
+// Every key that exists is in the example, and what stands there as a comment
+// is a key too.
+func TestExampleHasEveryKey(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile("worker.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(string(data), "\n")
+	uncommented := 0
+	for i, line := range lines {
+		if match := commentedKey.FindStringSubmatch(line); match != nil {
+			lines[i] = match[1] + match[2]
+			uncommented++
+		}
+	}
+	text := strings.Join(lines, "\n")
+	// Two ways to name the server exclude each other.
+	withContext := strings.Replace(text, "  url: "+defaultURL+"\n", "", 1)
+	cfg, err := Parse("worker.yaml", []byte(withContext))
+	if err != nil {
+		t.Fatalf("with its comments removed: %v", err)
+	}
+	if cfg.Name == "" || cfg.HTTP == "" || cfg.NATS.TLS.CA == "" || cfg.Pools[0].Interpreters != 2 || len(cfg.Pools[0].Env) != 1 {
+		t.Errorf("%d lines were uncommented, which gives %+v", uncommented, cfg)
+	}
+	var tree map[string]any
+	if err := yaml.Unmarshal([]byte(text), &tree); err != nil {
+		t.Fatal(err)
+	}
+	there := keysOf("", tree)
+	for _, key := range keysOfType("", reflect.TypeFor[Config]()) {
+		if !slices.Contains(there, key) {
+			t.Errorf("worker.yaml lacks %s", key)
+		}
+	}
+}
+
+// keysOf lists the paths of a decoded file's keys; of lists, the first item's.
+func keysOf(prefix string, tree map[string]any) []string {
+	var keys []string
+	for _, name := range slices.Sorted(maps.Keys(tree)) {
+		value := tree[name]
+		if list, ok := value.([]any); ok {
+			value = list[0]
+		}
+		keys = append(keys, prefix+name)
+		if below, ok := value.(map[string]any); ok {
+			keys = append(keys, keysOf(prefix+name+".", below)...)
+		}
+	}
+	return keys
+}
+
+// keysOfType lists the same paths of the struct that a file is decoded into.
+func keysOfType(prefix string, t reflect.Type) []string {
+	var keys []string
+	for i := range t.NumField() {
+		field := t.Field(i)
+		name := field.Tag.Get("yaml")
+		if name == "" {
+			continue
+		}
+		keys = append(keys, prefix+name)
+		below := field.Type
+		if below.Kind() == reflect.Slice {
+			below = below.Elem()
+		}
+		if below.Kind() == reflect.Struct {
+			keys = append(keys, keysOfType(prefix+name+".", below)...)
+		}
+	}
+	return keys
+}
+
+// The image's health check and the composition rely on these.
+func TestContainerExample(t *testing.T) {
+	t.Parallel()
+	cfg, err := Load("container.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg.HTTP != ":8080" || cfg.Log.Format != "json" || cfg.NATS != (NATS{}) {
+		t.Errorf("http %q, log %+v, nats %+v", cfg.HTTP, cfg.Log, cfg.NATS)
+	}
+	if want := []Pool{DefaultPool("default")}; !reflect.DeepEqual(cfg.Pools, want) {
+		t.Errorf("pools\n got %+v\nwant %+v", cfg.Pools, want)
+	}
+	compose, err := os.ReadFile("../docker-compose.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var composition struct {
+		Services struct {
+			Worker struct {
+				Grace Duration `yaml:"stop_grace_period"`
+			}
+		}
+	}
+	if err := yaml.Unmarshal(compose, &composition); err != nil {
+		t.Fatal(err)
+	}
+	if grace := composition.Services.Worker.Grace; grace <= cfg.DrainTimeout {
+		t.Errorf("the container is killed after %v, its jobs may take %v", grace, cfg.DrainTimeout)
 	}
 }
 
@@ -53,7 +180,7 @@ func TestDefaultsOfWhatIsLeftOut(t *testing.T) {
 	if a.Budget != 0 || a.Timeout != 0 || a.Attempts != 5 {
 		t.Errorf("a: %+v", a)
 	}
-	if b.Budget != 1000 || b.Timeout != Duration(time.Minute) || b.Memory != 3<<29 || b.Interpreters != runtime.NumCPU() {
+	if b.Budget != 1000 || b.Timeout != Duration(time.Minute) || b.Memory != 3<<29 || b.Interpreters != CPUs() {
 		t.Errorf("b: %+v", b)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"runtime"
 	"slices"
 	"time"
 
@@ -57,7 +56,7 @@ func overlayPools(cmd *cobra.Command, cfg *configs.Config, p *poolFlags, l *limi
 		if flags.Changed("interpreters") {
 			pool.Interpreters = p.interpreters
 			if p.interpreters == 0 {
-				pool.Interpreters = runtime.NumCPU()
+				pool.Interpreters = configs.CPUs()
 			}
 		}
 		if flags.Changed("budget") {
