@@ -24,5 +24,4 @@ func TestGoldenFramesInPython(t *testing.T) {
 	runPython(t, "golden_test.py", filepath.Join("testdata", "frames"))
 }
 
-// The number bounds the seconds spent on pieces of the standard library.
-func TestSplitInPython(t *testing.T) { runPython(t, "compile_test.py", "2") }
+func TestSplitInPython(t *testing.T) { runPython(t, "compile_test.py", "1000") }
