@@ -25,7 +25,7 @@ type conformanceCase struct {
 func start(t *testing.T, mode Mode) *pyproc.Interpreter {
 	t.Helper()
 	p, err := pyproc.Start(t.Context(), pyproc.Spec{
-		Python: testPython(), Policy: mode.Policy, PolicyName: mode.PolicyName,
+		Python: testPython(), Policy: mode.Policy, PolicyName: mode.PolicyName, Forks: mode.Forks,
 		Dir: t.TempDir(), OutputCap: testCap, KillDelay: time.Second,
 		Env: []string{"PATH=" + os.Getenv("PATH"), "MOLT_TEST=1"},
 	})

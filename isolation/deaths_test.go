@@ -12,9 +12,9 @@ import (
 	"github.com/seed-0f8c9bb6/molt/pyproc"
 )
 
-// TestDeaths runs jobs that cost the interpreter its life, each on one of its own:
-// the outcome says how, nothing of it stays on the worker's side, and its successor
-// works.
+// TestDeaths runs jobs that cost their process its life, each on an interpreter of its
+// own: the outcome says how. An in-process mode's interpreter is gone, and nothing of
+// it stays on the worker's side; one that forks serves the next job.
 func TestDeaths(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode Mode) {
 		for _, c := range deathCases() {
@@ -22,10 +22,17 @@ func TestDeaths(t *testing.T) {
 				t.Parallel()
 				p := start(t, mode)
 				out := do(t, p, c.req)
-				if out.Reusable || out.Completion != nil {
+				if out.Reusable != mode.Forks || out.Completion != nil {
 					t.Errorf("reusable %v, completion %+v", out.Reusable, out.Completion)
 				}
+				if forked := forkedDeaths()[c.name]; mode.Forks && forked != nil {
+					c.check = forked
+				}
 				c.check(t, out)
+				if mode.Forks {
+					value("3", "3")(t, do(t, p, code("1 + 2")))
+					return
+				}
 				<-p.Exited()
 				if again := do(t, p, code("1")); again.End != pyproc.EndNotRun || again.Reusable {
 					t.Errorf("a job on a dead interpreter: end %d, detail %q", again.End, again.Detail)
@@ -88,7 +95,7 @@ func deathCases() []conformanceCase {
 		{"fatal error", code("import ctypes", "ctypes.pythonapi.Py_FatalError(b'no way')"), ended(pyproc.EndSignaled, 0, 6, "Fatal Python error", "no way")},
 		{"killed by itself", code("import os", "os.kill(os.getpid(), 9)"), ended(pyproc.EndSignaled, 0, 9)},
 		{"killed in another group", timed(code("import os", "os.setpgid(0, 0) if os.getpgrp() != os.getpid() else os.setpgid(0, os.getpgid(os.getppid()))", "while True: pass")), timedOut},
-		{"every descriptor closed", code("import os", "os.closerange(3, 1 << 30)", "while True: pass"), protocol("closed")},
+		{"every descriptor closed", timed(code("import os", "os.closerange(3, 1 << 30)", "while True: pass")), protocol("closed")},
 		{"every descriptor closed, then done", code("import os", "os.closerange(3, 1 << 30)"), protocol("closed")},
 		{"garbage", garbage("b'garbage'"), protocol("too long")},
 		{"not a report", garbage("b'\\0\\0\\0\\2xx'"), protocol("not a report")},
@@ -105,6 +112,21 @@ func deathCases() []conformanceCase {
 	}
 }
 
+// forkedDeaths are the cases that end otherwise where the job has a process of its own.
+// What it wrote to the pipe spoils its own report and no other.
+func forkedDeaths() map[string]check {
+	broken := func(detail string) check { return ended(pyproc.EndProtocol, 0, 0, detail) }
+	return map[string]check{
+		"every descriptor closed":            ended(pyproc.EndTimedOut, 0, 0),
+		"every descriptor closed, then done": ended(pyproc.EndExited, 1, 0),
+		"garbage":                            broken("too long"),
+		"not a report":                       broken("more follows"),
+		"a report begun":                     broken(""),
+		"an empty frame":                     broken("more follows"),
+		"two reports":                        broken("more follows"),
+	}
+}
+
 // TestForgedReport: a report with a nonce that nobody asked for is not the job's
 // result, and costs the interpreter its place.
 func TestForgedReport(t *testing.T) {
@@ -118,6 +140,12 @@ func TestForgedReport(t *testing.T) {
 			"    try: os.write(fd, len(b).to_bytes(4, 'big') + b)",
 			"    except OSError: pass",
 			"print('done')"))
+		if mode.Forks {
+			// It is a result of its own that the job forged, and spoilt.
+			ended(pyproc.EndProtocol, 0, 0, "more follows")(t, out)
+			value("3", "3")(t, do(t, p, code("1 + 2")))
+			return
+		}
 		ok(t, out)
 		if !strings.HasSuffix(string(out.Stdout), "done\n") {
 			t.Errorf("stdout %q", out.Stdout)
@@ -157,7 +185,14 @@ func TestStragglers(t *testing.T) {
 		if took := out.FinishedAt.Sub(out.StartedAt); took > 10*time.Second {
 			t.Errorf("it took %v", took)
 		}
-		if _, err := os.Stat("/proc/" + pid); err != nil {
+		_, err := os.Stat("/proc/" + pid)
+		if mode.Forks {
+			if err == nil {
+				t.Errorf("process %s outlives its job", pid)
+			}
+			return
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
 		p.Kill()

@@ -19,6 +19,9 @@ type Mode struct {
 	// InProcess is true when job code runs inside the interpreter itself, so
 	// that a death by SIGKILL or SIGTERM can't be told from an operator's.
 	InProcess bool
+	// Forks is true when each job runs in a child of the interpreter, which
+	// survives it.
+	Forks bool
 	// Layers names what is enforced, as results report it.
 	Layers []string
 	// Leaks declares what one job can leave behind for the next.
@@ -29,7 +32,7 @@ type Mode struct {
 const Default = "shared"
 
 // table lists every mode. Order is the order of documentation.
-var table = []Mode{shared}
+var table = []Mode{shared, fork}
 
 // Names returns the modes' names in table order.
 func Names() []string {

@@ -13,6 +13,11 @@ type Spec struct {
 	// is its file name in tracebacks.
 	Policy     string
 	PolicyName string
+	// Options is a JSON document for the policy; empty: null.
+	Options json.RawMessage
+	// Forks is true when the policy runs each job in a child process, whose
+	// limits it enforces, and survives the job.
+	Forks bool
 	// Dir is a directory that belongs to this interpreter alone; the job's
 	// working directory is made beneath it.
 	Dir string
@@ -82,7 +87,10 @@ type Outcome struct {
 	StartedAt  time.Time
 	FinishedAt time.Time
 	CPU        time.Duration
-	// MaxRSSBytes is the highest resident memory of the process so far.
+	// Limit names the limit that ended the job, where another than the
+	// wall-clock one may: "wall" or "cpu".
+	Limit string
+	// MaxRSSBytes is the highest resident memory of the job's process so far.
 	MaxRSSBytes int64
 	// Detail explains every End but EndCompleted: what was wrong, and the last
 	// lines that the process wrote to stderr when it ended.

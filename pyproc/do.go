@@ -57,7 +57,7 @@ func (p *Interpreter) begin(req *Request, started time.Time) (*exchange, error) 
 	var nonce [16]byte
 	hex.Encode(nonce[:], p.nonce())
 	purge := p.dir.changed || len(req.Files) > 0
-	body, err := appendRequest(append(p.request[:0], 0, 0, 0, 0), string(nonce[:]), purge, req)
+	body, err := appendRequest(append(p.request[:0], 0, 0, 0, 0), string(nonce[:]), purge, p.spec.Forks, req)
 	if err != nil {
 		return nil, fmt.Errorf("cannot send the job: %w", err)
 	}
@@ -77,6 +77,10 @@ func (p *Interpreter) begin(req *Request, started time.Time) (*exchange, error) 
 	var deadline time.Time
 	if req.Timeout > 0 {
 		deadline = started.Add(req.Timeout)
+		if p.spec.Forks {
+			// The policy enforces it; this is for a policy that a job has stopped.
+			deadline = deadline.Add(forkGrace)
+		}
 	}
 	x := p.newExchange(frame, deadline)
 	x.nonce = string(nonce[:])
@@ -110,10 +114,15 @@ func (p *Interpreter) completed(x *exchange, out *Outcome) {
 	p.note(r)
 	p.frames.shrink()
 	out.Completion = r.Completion
+	if r.Child != nil {
+		x.childEnded(out)
+	}
 	out.Truncated = append(out.Truncated, r.Truncated...)
 	out.CPU = time.Duration(r.CPU[1] - r.CPU[0])
-	out.MaxRSSBytes = p.peakRSS.Load()
-	if r.CPU[1] > 0 {
+	if r.Child == nil {
+		out.MaxRSSBytes = p.peakRSS.Load()
+	}
+	if r.Child == nil && r.CPU[1] > 0 {
 		p.cpuSeen = time.Duration(r.CPU[1])
 	}
 	out.Taint = x.taint
@@ -142,6 +151,31 @@ func (p *Interpreter) completed(x *exchange, out *Outcome) {
 	out.Reusable = out.Taint == ""
 }
 
+// childEnded says how the job's own process ended. A completion counts only from one
+// that ended as it should.
+func (x *exchange) childEnded(out *Outcome) {
+	r := &x.report
+	c := r.Child
+	out.MaxRSSBytes = r.RSSBytes
+	out.Limit = c.Limit
+	switch {
+	case c.Limit != "":
+		out.End = EndTimedOut
+	case c.Flooded:
+		out.End, out.Detail = EndProtocol, "its report is too long"
+	case c.Signal != 0:
+		out.End, out.Signal = EndSignaled, c.Signal
+	case c.broken != "":
+		out.End, out.Detail = EndProtocol, c.broken
+	case r.Completion == nil || c.ExitCode != 0:
+		out.End, out.ExitCode = EndExited, c.ExitCode
+	}
+	if out.End != EndCompleted {
+		out.Completion = nil
+		out.addLastWords()
+	}
+}
+
 // died fills in what is known of a process that is gone and lets go of it.
 func (p *Interpreter) died(out *Outcome) {
 	out.CPU = max(p.cpuAtEnd-p.cpuSeen, 0)
@@ -153,10 +187,15 @@ func (p *Interpreter) died(out *Outcome) {
 	case EndSignaled:
 		out.Signal = int(status.Signal())
 	}
-	if last := strings.TrimSpace(tail(out.Stderr)); last != "" && out.End != EndTimedOut && out.End != EndCancelled {
-		out.Detail += "; its last lines:\n" + last
-	}
+	out.addLastWords()
 	p.release()
+}
+
+// addLastWords adds what the job's process wrote to stderr before it died.
+func (o *Outcome) addLastWords() {
+	if last := strings.TrimSpace(tail(o.Stderr)); last != "" && o.End != EndTimedOut && o.End != EndCancelled {
+		o.Detail = strings.TrimPrefix(o.Detail+"; its last lines:\n"+last, "; ")
+	}
 }
 
 // notRun is the outcome of a job that the process never got.

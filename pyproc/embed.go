@@ -2,6 +2,7 @@ package pyproc
 
 import (
 	"embed"
+	"encoding/json"
 	"io/fs"
 	"sync"
 )
@@ -52,9 +53,10 @@ harness.serve(3, 4, setup)
 // setup is the first frame: the sources, and what holds for the whole life of the
 // process.
 type setup struct {
-	Harness    [][2]string `json:"harness"`
-	Policy     string      `json:"policy"`
-	PolicyName string      `json:"policy_name"`
-	OutputCap  int         `json:"output_cap"`
-	JobDir     string      `json:"job_dir"`
+	Harness    [][2]string     `json:"harness"`
+	Policy     string          `json:"policy"`
+	PolicyName string          `json:"policy_name"`
+	Options    json.RawMessage `json:"options"`
+	OutputCap  int             `json:"output_cap"`
+	JobDir     string          `json:"job_dir"`
 }

@@ -18,6 +18,9 @@ const (
 	// stallLimit is how long the rest of a frame may take once it has begun: the
 	// harness writes a frame at once.
 	stallLimit = 2 * time.Second
+	// forkGrace is how much longer than the wall-clock limit a policy that forks may
+	// take to enforce it, and how long it may take to end a job's processes.
+	forkGrace = 2 * time.Second
 	// exitGrace is how long a process may take to end after its result pipe did.
 	exitGrace = time.Second
 )
@@ -138,7 +141,7 @@ func (x *exchange) take() (bool, verdict) {
 		if x.p.frames.pending() > 0 {
 			return true, x.broken("more than one report to one request")
 		}
-		if x.nonce != "" && x.report.Completion == nil && x.report.Failed == "" {
+		if x.nonce != "" && x.report.Completion == nil && x.report.Child == nil && x.report.Failed == "" {
 			return true, x.broken("a report without a completion")
 		}
 		return true, verdict{end: EndCompleted}
@@ -297,6 +300,9 @@ func (x *exchange) broken(detail string) verdict { return x.kill(EndProtocol, de
 // kill ends the process for the reason that end gives.
 func (x *exchange) kill(end End, detail string) verdict {
 	x.p.samplePeak()
+	if x.p.spec.Forks {
+		x.p.hangUp()
+	}
 	x.p.killGroup()
 	<-x.p.exited
 	return verdict{end: end, detail: detail}

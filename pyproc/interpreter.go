@@ -191,7 +191,7 @@ func (p *Interpreter) openPipes() ([]*os.File, error) {
 func (p *Interpreter) awaitReady(ctx context.Context) error {
 	body, err := json.Marshal(setup{
 		Harness: harnessSources(), Policy: p.spec.Policy, PolicyName: p.spec.PolicyName,
-		OutputCap: p.spec.OutputCap, JobDir: p.dir.path,
+		Options: p.spec.Options, OutputCap: p.spec.OutputCap, JobDir: p.dir.path,
 	})
 	if err != nil {
 		return fmt.Errorf("cannot start python %s: %w", p.spec.Python, err)
@@ -238,7 +238,7 @@ func (p *Interpreter) Hello() Hello { return p.hello }
 // note keeps what a report says of the process.
 func (p *Interpreter) note(r *report) {
 	p.modules.Store(int64(r.Modules))
-	if r.RSSBytes > p.peakRSS.Load() {
+	if r.Child == nil && r.RSSBytes > p.peakRSS.Load() {
 		p.peakRSS.Store(r.RSSBytes)
 	}
 }

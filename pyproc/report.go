@@ -3,6 +3,7 @@ package pyproc
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"strconv"
 	"unicode/utf8"
 )
@@ -20,9 +21,22 @@ type report struct {
 	Taint      string      `json:"taint"`
 	Truncated  []string    `json:"truncated"`
 	Completion *Completion `json:"completion"`
+	// Child says how the process that a mode forked for the job ended; Truncated
+	// and Completion are then what that process said.
+	Child *childEnd `json:"child"`
 
 	Failed  string `json:"failed"`
 	Started bool   `json:"started"`
+}
+
+// childEnd is how a job's own process ended, as the harness saw it from outside.
+type childEnd struct {
+	ExitCode int    `json:"exit_code"`
+	Signal   int    `json:"signal"`
+	Limit    string `json:"limit"`
+	Flooded  bool   `json:"flooded"`
+	// broken says what is wrong with what the process itself reported.
+	broken string
 }
 
 // decode reads a message. Nearly every one is the report of a job that ended well with
@@ -34,7 +48,47 @@ func (r *report) decode(body []byte) error {
 		return nil
 	}
 	*r = report{}
-	return json.Unmarshal(body, r)
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	if err := decoder.Decode(r); err != nil {
+		return err
+	}
+	rest := body[decoder.InputOffset():]
+	switch {
+	case r.Child != nil && r.Completion != nil:
+		return errors.New("a completion that is not the child's own")
+	case r.Child != nil:
+		r.Child.broken = r.decodeChild(rest)
+	case len(rest) > 0:
+		return errors.New("more follows the message")
+	}
+	return nil
+}
+
+// decodeChild reads what a job's own process said, which may be anything: it is that
+// job's own verdict alone. Nothing was said when it ended before.
+func (r *report) decodeChild(rest []byte) (broken string) {
+	var frames frameReader
+	frames.buf, frames.end = rest, len(rest)
+	body, ok, err := frames.next()
+	var said struct {
+		Truncated  []string    `json:"truncated"`
+		Completion *Completion `json:"completion"`
+	}
+	switch {
+	case err != nil:
+		return err.Error()
+	case len(rest) == 0:
+		return ""
+	case !ok:
+		return "its report is cut off"
+	case frames.pending() > 0:
+		return "more follows its report"
+	}
+	if err := json.Unmarshal(body, &said); err != nil {
+		return "its report cannot be read: " + err.Error()
+	}
+	r.Truncated, r.Completion = said.Truncated, said.Completion
+	return ""
 }
 
 func (r *report) decodePlain(body []byte) bool {

@@ -13,7 +13,7 @@ var errInputs = errors.New("the inputs are not a JSON object")
 // appendRequest appends a request's body. The inputs follow the request's object as a
 // second JSON value, so that inputs which Python refuses (too deep, too large a
 // number) fail inside the job and not in the harness's loop.
-func appendRequest(b []byte, nonce string, purge bool, req *Request) ([]byte, error) {
+func appendRequest(b []byte, nonce string, purge, forks bool, req *Request) ([]byte, error) {
 	b = append(b, `{"nonce":"`...)
 	b = append(b, nonce...)
 	b = append(b, `","code":`...)
@@ -48,6 +48,10 @@ func appendRequest(b []byte, nonce string, purge bool, req *Request) ([]byte, er
 	if req.MemoryBytes > 0 {
 		b = append(b, `,"memory":`...)
 		b = strconv.AppendInt(b, req.MemoryBytes, 10)
+	}
+	if forks && req.Timeout > 0 {
+		b = append(b, `,"timeout":`...)
+		b = strconv.AppendInt(b, req.Timeout.Nanoseconds(), 10)
 	}
 	if purge {
 		b = append(b, `,"purge":true`...)

@@ -47,6 +47,22 @@ func (p *Interpreter) signalGroup(sig unix.Signal) {
 	}
 }
 
+// hangUp ends the control pipe: a policy that forks then ends what the job started, also
+// beyond the process group, and itself. A running exchange calls it.
+func (p *Interpreter) hangUp() {
+	if p.control < 0 {
+		return
+	}
+	unix.Close(p.control)
+	p.control = -1
+	timer := time.NewTimer(forkGrace)
+	defer timer.Stop()
+	select {
+	case <-p.exited:
+	case <-timer.C:
+	}
+}
+
 func (p *Interpreter) killGroup() { p.signalGroup(unix.SIGKILL) }
 
 // Exited is closed when the process has ended and was reaped.

@@ -58,9 +58,11 @@ func classify(r *queue.Result, o pyproc.Outcome) {
 			Message: detailed(fmt.Sprintf("the job's process died of signal %d (%s)", o.Signal, signalName(o.Signal)), o.Detail)}
 	case pyproc.EndTimedOut:
 		r.Status = queue.StatusTimeout
-		r.Limit = "wall"
-		r.Error = &queue.JobError{Type: "Timeout",
-			Message: fmt.Sprintf("the job was killed at its wall-clock limit after %s", o.FinishedAt.Sub(o.StartedAt).Round(time.Millisecond))}
+		r.Limit = o.Limit
+		if r.Limit == "" {
+			r.Limit = "wall"
+		}
+		r.Error = &queue.JobError{Type: "Timeout", Message: timeoutMessage(r.Limit, o)}
 	case pyproc.EndProtocol:
 		r.Status = queue.StatusCrashed
 		r.Error = &queue.JobError{Type: "ProtocolBroken", Message: o.Detail}
@@ -68,6 +70,13 @@ func classify(r *queue.Result, o pyproc.Outcome) {
 		r.Status = queue.StatusInfraError
 		r.Error = &queue.JobError{Type: "Unknown", Message: detailed("the job's end is unknown", o.Detail)}
 	}
+}
+
+func timeoutMessage(limit string, o pyproc.Outcome) string {
+	if limit == "cpu" {
+		return fmt.Sprintf("the job was killed at its limit of CPU time after %s of it", o.CPU.Round(time.Millisecond))
+	}
+	return fmt.Sprintf("the job was killed at its wall-clock limit after %s", o.FinishedAt.Sub(o.StartedAt).Round(time.Millisecond))
 }
 
 func classifyCompletion(r *queue.Result, c *pyproc.Completion) {

@@ -5,6 +5,7 @@ import os
 import resource
 
 null_fd = out_fd = err_fd = status_fd = statm_fd = -1
+open_files = raised_open_files = None  # limits on open files: the job's, and for moving
 
 
 def close_inherited(keep):
@@ -26,16 +27,16 @@ def place_descriptors(control, result):
     table, so a soft limit beyond 4096 is ignored.
     """
     global control_fd, result_fd, null_fd, out_fd, err_fd, status_fd, statm_fd
+    global open_files, raised_open_files
     close_inherited((control, result))
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = 16
     base = 4090 - needed
-    raised = False
     if soft != resource.RLIM_INFINITY and soft <= 4096:
         base = soft
         if hard == resource.RLIM_INFINITY or hard >= soft + needed:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft + needed, hard))
-            raised = True
+            open_files, raised_open_files = (soft, hard), (soft + needed, hard)
+            resource.setrlimit(resource.RLIMIT_NOFILE, raised_open_files)
         else:
             base = max(soft - needed, 16)
 
@@ -49,8 +50,20 @@ def place_descriptors(control, result):
     statm_fd = high(statm)
     for fd in (statm, status, control, result):
         os.close(fd)
-    if raised:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if open_files:
+        resource.setrlimit(resource.RLIMIT_NOFILE, open_files)
+
+
+def adopt_result(fd):
+    """In a forked child: report to fd, out of the job's reach by number, and to nobody
+    else."""
+    if open_files:
+        resource.setrlimit(resource.RLIMIT_NOFILE, raised_open_files)
+    os_dup2(fd, result_fd, False)
+    if open_files:
+        resource.setrlimit(resource.RLIMIT_NOFILE, open_files)
+    os.close(fd)
+    os.close(control_fd)
 
 
 def peak_rss():

@@ -58,7 +58,10 @@ def receive_rest(data, size):
 
 
 def send(text):
-    body = text.encode("utf-8", "backslashreplace")
+    send_raw(text.encode("utf-8", "backslashreplace"))
+
+
+def send_raw(body):
     if len(body) > MAX_FRAME:
         raise ProtocolLost(f"a report of {len(body)} bytes")
     data = len(body).to_bytes(4, "big") + body
@@ -79,6 +82,21 @@ def encode_report(nonce, completion, cpu, rss, module_count, taint=None, truncat
         extra += ',"truncated":[' + ",".join(map(quote, truncated)) + "]"
     return (f'{{"nonce":{quote(nonce)},"cpu_ns":[{cpu[0]},{cpu[1]}],"rss_bytes":{rss},'
             f'"modules":{module_count}{extra},"completion":{completion}}}')
+
+
+def encode_child(done):
+    """What a forked child tells its parent of the job."""
+    cut = ",".join(map(quote, done.truncated))
+    text = f'{{"truncated":[{cut}],"completion":{done.encode()}}}'
+    return text.encode("utf-8", "backslashreplace")
+
+
+def encode_forked(nonce, cpu, rss, module_count, taint, exit_code, signal, limit, flooded):
+    """The parent's report of a child; what the child said follows it, a frame of its own."""
+    extra = "" if taint is None else ',"taint":' + quote(clean_text(taint, 1000)[0])
+    return (f'{{"nonce":{quote(nonce)},"cpu_ns":[0,{cpu}],"rss_bytes":{rss},'
+            f'"modules":{module_count}{extra},"child":{{"exit_code":{exit_code},'
+            f'"signal":{signal},"limit":{quote(limit)},"flooded":{"true" if flooded else "false"}}}}}')
 
 
 def encode_failure(nonce, reason, started):

@@ -9,7 +9,7 @@ class Job:
     """One request. `rest` is where its inputs begin in `frame`, if it has any."""
 
     __slots__ = ("frame", "rest", "nonce", "code", "stdin", "args", "env", "locals",
-                 "purge", "memory", "started", "taints", "saved_env")
+                 "purge", "memory", "timeout", "started", "taints", "saved_env")
 
     def __init__(self, frame):
         request, self.rest = scan_json(frame, 0)
@@ -23,6 +23,7 @@ class Job:
         self.locals = get("locals")
         self.purge = get("purge")
         self.memory = get("memory")
+        self.timeout = get("timeout")  # ns, where the policy enforces it
         self.started = False
         self.taints = None
         self.saved_env = None

@@ -41,6 +41,8 @@ def serve(control, result, settings):
     policy.harness = own_module
     INTERNAL_FILES.add(settings["policy_name"])
     exec(compile(settings["policy"], settings["policy_name"], "exec"), policy.__dict__)
+    if hasattr(policy, "start"):
+        policy.start(settings["options"])
     send(encode_ready())
     try:
         loop(peak_rss(), getrusage(RUSAGE_SELF).ru_minflt)
@@ -66,6 +68,9 @@ def loop(rss, faults):
         frame = None
         try:
             done = run(job)
+            if type(done) is not Completion:  # of a policy that forks
+                send_raw(done.report(job, len(modules)))
+                continue
             completion = done.encode()
         except ProtocolLost:
             raise

@@ -1,0 +1,20 @@
+package isolation
+
+import _ "embed"
+
+//go:embed fork.py
+var forkPolicy string
+
+var fork = Mode{
+	Name:       "fork",
+	Summary:    "each job in a copy-on-write child of a warm process that never runs job code: crashes, limits and every in-process state end with the child",
+	Policy:     forkPolicy,
+	PolicyName: "<molt fork>",
+	Forks:      true,
+	Layers:     []string{"process of its own", "fresh __main__", "own process group", "explicit environment", "descendants killed"},
+	Leaks: []string{
+		"kernel objects that outlive processes: shared memory, message queues, keyrings",
+		"files outside the job's directory",
+		"what another process of the same user may read or signal, this interpreter and the worker among them",
+	},
+}
