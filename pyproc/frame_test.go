@@ -68,7 +68,7 @@ func TestGoldenRequests(t *testing.T) {
 			Args: []string{"a", "ü"}, Env: map[string]string{"B": "2", "A": "1"}, Locals: []string{"x"},
 		}},
 	} {
-		body, err := appendRequest(make([]byte, frameHeader), "0123456789abcdef", c.purge, &c.req)
+		body, err := appendRequest(make([]byte, frameHeader), "0123456789abcdef", c.purge, false, &c.req)
 		if err != nil {
 			t.Fatal(err)
 		}
