@@ -258,11 +258,12 @@ func TestLargeRequest(t *testing.T) {
 func TestEnvironment(t *testing.T) {
 	t.Parallel()
 	p := start(t, func(s *Spec) { s.Env = []string{"ONLY=this"} })
-	out := do(t, p, code("import os", "print({**os.environ, 'LC_CTYPE': ''})",
+	// A wrapper script in place of python may add variables of its own.
+	out := do(t, p, code("import os", "print(os.environ['ONLY'])",
 		"print(b'"+secretVariable+"' in open('/proc/self/environ', 'rb').read())"))
-	wantPrinted(t, out, "{'ONLY': 'this', 'LC_CTYPE': ''}\nFalse\n")
+	wantPrinted(t, out, "this\nFalse\n")
 	p = start(t, func(s *Spec) { s.Env = nil })
-	wantPrinted(t, do(t, p, code("import os", "print('"+secretVariable+"' in os.environ, 'PATH' in os.environ)")), "False False\n")
+	wantPrinted(t, do(t, p, code("import os", "print('"+secretVariable+"' in os.environ, 'HOME' in os.environ)")), "False False\n")
 }
 
 func TestNoCoreFile(t *testing.T) {
