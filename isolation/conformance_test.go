@@ -24,16 +24,28 @@ type conformanceCase struct {
 // start starts an interpreter of the mode that ends with the test.
 func start(t *testing.T, mode Mode) *pyproc.Interpreter {
 	t.Helper()
-	p, err := pyproc.Start(t.Context(), pyproc.Spec{
-		Python: testPython(), Policy: mode.Policy, PolicyName: mode.PolicyName, Forks: mode.Forks,
-		Dir: t.TempDir(), OutputCap: testCap, KillDelay: time.Second,
-		Env: []string{"PATH=" + os.Getenv("PATH"), "MOLT_TEST=1"},
-	})
+	return startWith(t, mode, func(*pyproc.Spec) {})
+}
+
+func startWith(t *testing.T, mode Mode, change func(*pyproc.Spec)) *pyproc.Interpreter {
+	t.Helper()
+	p, err := pyproc.Start(t.Context(), spec(t, mode, change))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(p.Stop)
 	return p
+}
+
+func spec(t *testing.T, mode Mode, change func(*pyproc.Spec)) pyproc.Spec {
+	t.Helper()
+	s := pyproc.Spec{
+		Python: testPython(), Policy: mode.Policy, PolicyName: mode.PolicyName, Forks: mode.Forks,
+		Dir: t.TempDir(), OutputCap: testCap, KillDelay: time.Second,
+		Env: []string{"PATH=" + os.Getenv("PATH"), "MOLT_TEST=1"},
+	}
+	change(&s)
+	return s
 }
 
 func do(t *testing.T, p *pyproc.Interpreter, req pyproc.Request) pyproc.Outcome {

@@ -60,7 +60,7 @@ def run(job):
     deadline = clock() + job.timeout if job.timeout else None
     child = fork()
     if child == 0:
-        run_child(job, sender)
+        run_child(job, receiver, sender)
     close(sender)
     forked = Forked()
     try:
@@ -76,13 +76,14 @@ def run(job):
 
 # ---- the child -------------------------------------------------------------------
 
-def run_child(job, sender):
+def run_child(job, receiver, sender):
     """Never returns: the process ends with the job."""
     try:
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         parent, harness.PID = harness.PID, os.getpid()
         if os.getppid() != parent:
             os._exit(1)
+        close(receiver)
         harness.adopt_result(sender)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         if cpu_seconds:
@@ -124,8 +125,10 @@ class Forked:
     def limit(self):
         if self.timed_out:
             return "wall"
-        # What ignores SIGXCPU gets SIGKILL a second later.
-        if cpu_seconds and self.signal in (signal.SIGXCPU, signal.SIGKILL) and self.cpu >= cpu_seconds * 1e9:
+        # What ignores SIGXCPU gets SIGKILL a second later. The limit counts in ticks,
+        # which may run ahead of the time that was used.
+        if cpu_seconds and (self.signal == signal.SIGXCPU or
+                            self.signal == signal.SIGKILL and self.cpu >= cpu_seconds * 0.8e9):
             return "cpu"
         return ""
 
