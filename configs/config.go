@@ -94,6 +94,12 @@ type Pool struct {
 	Timeout Duration `yaml:"timeout"`
 	// Memory is the memory limit of a job; 0: none.
 	Memory Size `yaml:"memory"`
+	// CPU limits the processor time of a job's process, in whole seconds; 0: no
+	// limit. For modes in which a job has a process of its own.
+	CPU Duration `yaml:"cpu"`
+	// Preload names modules that are imported once, so that each job starts with
+	// them; for modes that fork.
+	Preload []string `yaml:"preload"`
 	// Attempts is how many deliveries a job may take.
 	Attempts int `yaml:"attempts"`
 	// OutputCap limits what is kept of each output of a job.

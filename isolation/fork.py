@@ -39,7 +39,7 @@ def start(options):
     global cpu_seconds, reseed
     options = options or {}
     for name in options.get("preload") or ():
-        importlib.import_module(name)
+        preload(name)
     numpy = sys.modules.get("numpy")
     if numpy is not None:
         reseed = numpy.random.seed
@@ -53,6 +53,14 @@ def start(options):
     close(os.pidfd_open(os.getpid()))  # needs Linux 5.3
     gc.collect()
     gc.freeze()
+
+
+def preload(name):
+    try:
+        importlib.import_module(name)
+    except Exception as exc:
+        sys.exit(f"cannot preload {name}: {type(exc).__name__}: {exc}: "
+                 "install it for this Python, or take it out of preload")
 
 
 def run(job):

@@ -35,6 +35,8 @@ type PoolConfig struct {
 	Stream queue.PoolStream
 	// Mode is how the pool's jobs are kept apart.
 	Mode isolation.Mode
+	// Options are what the pool asks of its mode.
+	Options isolation.Options
 	// Interpreters is the number of slots.
 	Interpreters int
 	// Python is the interpreter's path, or a name looked up in PATH.

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -19,6 +20,7 @@ import (
 type pool struct {
 	name   string
 	cfg    PoolConfig
+	policy json.RawMessage // the mode's settings
 	worker *Worker
 	log    *zap.Logger
 	queue  *queue.Queue
@@ -55,6 +57,10 @@ func openPool(ctx context.Context, nc *nats.Conn, w *Worker, cfg PoolConfig) (*p
 	if cfg.Interpreters < 1 {
 		return nil, fmt.Errorf("interpreters is %d: configure at least 1", cfg.Interpreters)
 	}
+	policy, err := cfg.Mode.Settings(cfg.Options)
+	if err != nil {
+		return nil, err
+	}
 	q, err := queue.Open(ctx, nc, w.cfg.Subjects, cfg.Stream, w.cfg.Results, queue.Policy{
 		MaxJobBytes: cfg.MaxJobBytes,
 		ReplyAllow:  cfg.ReplyAllow,
@@ -64,7 +70,7 @@ func openPool(ctx context.Context, nc *nats.Conn, w *Worker, cfg PoolConfig) (*p
 		return nil, err
 	}
 	p := &pool{
-		name: cfg.Stream.Pool, cfg: cfg, worker: w, queue: q,
+		name: cfg.Stream.Pool, cfg: cfg, policy: policy, worker: w, queue: q,
 		log:     w.log.With(zap.String("pool", cfg.Stream.Pool)),
 		backlog: newBacklog(),
 		kick:    make(chan struct{}, 1),

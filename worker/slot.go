@@ -272,7 +272,7 @@ func (s *slot) spec() pyproc.Spec {
 	return pyproc.Spec{
 		Python: python,
 		Policy: s.pool.cfg.Mode.Policy, PolicyName: s.pool.cfg.Mode.PolicyName,
-		Forks:        s.pool.cfg.Mode.Forks,
+		Options: s.pool.policy, Forks: s.pool.cfg.Mode.Forks,
 		Dir:          s.dir(),
 		Env:          s.environment(),
 		OutputCap:    s.pool.cfg.OutputCap,

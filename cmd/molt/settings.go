@@ -122,7 +122,11 @@ func workerConfig(cfg configs.Config, log *zap.Logger) (worker.Config, error) {
 		if err != nil {
 			return worker.Config{}, usageError(cfg.KeyErrorf(fmt.Sprintf("pools[%d].isolation", i), "%v", err))
 		}
-		w.Pools = append(w.Pools, poolConfig(p, mode))
+		pool := poolConfig(p, mode)
+		if _, err := mode.Settings(pool.Options); err != nil {
+			return worker.Config{}, usageError(cfg.KeyErrorf(fmt.Sprintf("pools[%d].isolation", i), "does not fit: %v", err))
+		}
+		w.Pools = append(w.Pools, pool)
 	}
 	return w, nil
 }
@@ -137,6 +141,7 @@ func poolConfig(p configs.Pool, mode isolation.Mode) worker.PoolConfig {
 			Replicas:        p.Replicas,
 		},
 		Mode:         mode,
+		Options:      isolation.Options{Preload: p.Preload, CPU: p.CPU.Std()},
 		Interpreters: p.Interpreters,
 		Python:       p.Python,
 		Budget:       p.Budget,

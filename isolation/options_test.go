@@ -1,0 +1,32 @@
+package isolation
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestSettings(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		mode      Mode
+		options   Options
+		want, err string
+	}{
+		"nothing asked":          {mode: shared},
+		"nothing asked of fork":  {mode: fork, want: "{}"},
+		"all of fork":            {mode: fork, options: Options{Preload: []string{"json"}, CPU: 2 * time.Second}, want: `{"preload":["json"],"cpu_seconds":2}`},
+		"preload of shared":      {mode: shared, options: Options{Preload: []string{"json"}}, err: "leave preload out"},
+		"cpu of shared":          {mode: shared, options: Options{CPU: time.Second}, err: "leave cpu out"},
+		"a fraction of a second": {mode: fork, options: Options{CPU: 1500 * time.Millisecond}, err: "whole seconds"},
+		"a negative limit":       {mode: fork, options: Options{CPU: -time.Second}, err: "whole seconds"},
+	} {
+		got, err := c.mode.Settings(c.options)
+		if c.err == "" && (err != nil || string(got) != c.want) {
+			t.Errorf("%s: %s, %v, want %s", name, got, err, c.want)
+		}
+		if c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err)) {
+			t.Errorf("%s: %v, want an error with %q", name, err, c.err)
+		}
+	}
+}
