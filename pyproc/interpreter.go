@@ -97,7 +97,7 @@ func prepare(spec Spec) (*Interpreter, error) {
 	}
 	path, err := exec.LookPath(spec.Python)
 	if err != nil {
-		return nil, fmt.Errorf("cannot start python: %w", err)
+		return nil, fmt.Errorf("cannot start python: %w: name a CPython 3.10 or newer that can be executed", err)
 	}
 	// A relative path would not survive the process's own working directory.
 	if spec.Python, err = filepath.Abs(path); err != nil {

@@ -120,7 +120,7 @@ func workerConfig(cfg configs.Config, log *zap.Logger) (worker.Config, error) {
 	for i, p := range cfg.Pools {
 		mode, err := isolation.Lookup(p.Isolation)
 		if err != nil {
-			return worker.Config{}, usageError(cfg.KeyErrorf(fmt.Sprintf("pools[%d].isolation", i), "%v", err))
+			return worker.Config{}, usageError(cfg.KeyErrorf(fmt.Sprintf("pools[%d].isolation", i), "does not fit: %v", err))
 		}
 		pool := poolConfig(p, mode)
 		if _, err := mode.Settings(pool.Options); err != nil {
