@@ -41,7 +41,7 @@ settings, so that the results of something else are never mistaken for these;
 --fresh, which empties the file and runs every job again under a new name.`,
 		Example: `  molt batch jobs.jsonl -o results.jsonl
   jq -c 'select(.status != "ok")' results.jsonl`,
-		Args: cobra.ExactArgs(1),
+		Args: exactlyOne("give one file of jobs, or - for standard input"),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.batch(cmd, &f, args[0]) },
 	}
 	flags := cmd.Flags()
@@ -96,6 +96,9 @@ func (a *app) runBatch(ctx context.Context, cfg configs.Config, f *batchFlags, j
 	b.client = s.client
 	b.stored = func(ctx context.Context) (int, error) { return countStored(ctx, s, f.session.namespace, out.batch) }
 	if err = jobs.checkSizes(out.batch, int(s.nc.MaxPayload())); err == nil {
+		err = out.begin()
+	}
+	if err == nil {
 		err = b.run(ctx, s)
 	}
 	if closeErr := s.close(); closeErr != nil {
@@ -125,7 +128,7 @@ func batchName(path string, jobs *jobsFile, cfg configs.Config, pool string) str
 	if !serverNamed(cfg) {
 		for _, p := range cfg.Pools {
 			if p.Name == pool {
-				settings["embedded"] = []any{p.Isolation, p.Budget, p.Timeout, p.Memory, p.Python, p.OutputCap, p.Env}
+				settings["embedded"] = []any{p.Isolation, p.Budget, p.Timeout, p.Memory, p.Python, p.OutputCap, p.Env, p.CPU, p.Preload}
 			}
 		}
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,6 +26,8 @@ type resultsFile struct {
 	// path is empty for standard output, which can't be resumed.
 	path  string
 	batch string
+	// fresh: begin empties the file.
+	fresh bool
 	// had lists the results that were there: index of the job and status.
 	had map[int]queue.Status
 
@@ -41,12 +44,12 @@ type resultsFile struct {
 
 // openResults opens the results file and reads what an earlier run left there.
 func (a *app) openResults(path, batch string, fresh bool, jobs *jobsFile) (*resultsFile, error) {
-	r := &resultsFile{batch: batch, had: make(map[int]queue.Status), to: a.Out, stop: make(chan struct{}), stopped: make(chan struct{})}
+	r := &resultsFile{batch: batch, fresh: fresh, had: make(map[int]queue.Status), to: a.Out, stop: make(chan struct{}), stopped: make(chan struct{})}
 	if fresh {
 		r.batch = batch + freshMark + queue.NewID()[14:]
 	}
 	if path != "-" {
-		if err := r.open(a, path, batch, fresh, jobs); err != nil {
+		if err := r.open(a, path, batch, jobs); err != nil {
 			r.release()
 			return nil, err
 		}
@@ -55,7 +58,7 @@ func (a *app) openResults(path, batch string, fresh bool, jobs *jobsFile) (*resu
 	return r, nil
 }
 
-func (r *resultsFile) open(a *app, path, batch string, fresh bool, jobs *jobsFile) error {
+func (r *resultsFile) open(a *app, path, batch string, jobs *jobsFile) error {
 	var err error
 	if r.file, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666); err != nil {
 		return usageErrorf("cannot write the results: %w", err)
@@ -77,10 +80,49 @@ func (r *resultsFile) open(a *app, path, batch string, fresh bool, jobs *jobsFil
 		r.lock = nil
 		return usageErrorf("cannot write the results to %s: another molt batch is writing to it: wait for it, or name another with -o", path)
 	}
-	if fresh {
-		return r.file.Truncate(0)
+	if r.fresh {
+		return r.checkReplaceable()
 	}
 	return r.resume(a, batch, jobs)
+}
+
+// checkReplaceable refuses to empty a file that holds something else: -o names
+// a script or the like sooner or later.
+func (r *resultsFile) checkReplaceable() error {
+	line, err := readLine(bufio.NewReaderSize(r.file, 256<<10), nil)
+	if err != nil && err != io.EOF {
+		return fmt.Errorf("cannot read %s: %w", r.path, err)
+	}
+	var was resultLine
+	whole := json.Unmarshal(line, &was) == nil && was.isResult()
+	if torn := !json.Valid(line) && beginsLikeResult(line); !whole && !torn {
+		return usageErrorf("cannot empty %s: its first line is not a result: name another file with -o, or remove it yourself", r.path)
+	}
+	return nil
+}
+
+// resultStart is how every line that molt writes begins.
+const resultStart = `{"id":"`
+
+// beginsLikeResult reports whether the line, of which the end is missing, may be
+// molt's. An empty one is the beginning of anything.
+func beginsLikeResult(line []byte) bool {
+	return bytes.HasPrefix(line, []byte(resultStart)) || strings.HasPrefix(resultStart, string(line))
+}
+
+// begin makes the file ready for results; until then nothing has been lost.
+func (r *resultsFile) begin() error {
+	if !r.fresh || r.path == "" {
+		return nil
+	}
+	err := r.file.Truncate(0)
+	if err == nil {
+		_, err = r.file.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot empty %s: %w", r.path, err)
+	}
+	return nil
 }
 
 // resume reads the results that are there and cuts off a torn last line.
@@ -88,7 +130,8 @@ func (r *resultsFile) resume(a *app, batch string, jobs *jobsFile) error {
 	reader := bufio.NewReaderSize(r.file, 256<<10)
 	var line []byte
 	var end int64
-	for number := 1; ; number++ {
+	number := 1
+	for ; ; number++ {
 		var err error
 		line, err = readLine(reader, line[:0])
 		if err != nil && err != io.EOF {
@@ -102,30 +145,55 @@ func (r *resultsFile) resume(a *app, batch string, jobs *jobsFile) error {
 		}
 		end += int64(len(line))
 	}
-	if len(line) > 0 {
+	return r.resumeEnd(a, line, end, func() error { return r.resumeLine(number, line, batch, jobs) })
+}
+
+// resumeEnd makes the file end with a whole line; rest is what stands after the
+// last line end, which is at the offset.
+func (r *resultsFile) resumeEnd(a *app, rest []byte, end int64, accept func() error) error {
+	missing := ""
+	switch {
+	case len(rest) == 0:
+	case json.Valid(rest): // nothing but its line end was lost
+		if err := accept(); err != nil {
+			return usageError(err)
+		}
+		end += int64(len(rest))
+		missing = "\n"
+	case !beginsLikeResult(rest):
+		return usageErrorf("cannot use %s for the results: its last line is not a result: name another file with -o", r.path)
+	default:
 		a.notef("%s ends in the middle of a line: that line is cut off and its job counts as not done", r.path)
 	}
 	if err := r.file.Truncate(end); err != nil {
 		return fmt.Errorf("cannot cut %s after its last whole line: %w", r.path, err)
 	}
-	if _, err := r.file.Seek(end, io.SeekStart); err != nil {
+	if _, err := r.file.WriteAt([]byte(missing), end); err != nil {
+		return fmt.Errorf("cannot write to %s: %w", r.path, err)
+	}
+	if _, err := r.file.Seek(0, io.SeekEnd); err != nil {
 		return fmt.Errorf("cannot write to the end of %s: %w", r.path, err)
 	}
 	return nil
 }
 
+// resultLine is what is read of a result that an earlier run wrote.
+type resultLine struct {
+	ID, Batch string
+	Status    queue.Status
+	JobDigest string `json:"job_digest"`
+}
+
+func (l resultLine) isResult() bool { return l.Batch != "" && l.Status != "" && l.JobDigest != "" }
+
 // resumeLine accepts one line of an earlier run of this batch, or refuses the file.
 func (r *resultsFile) resumeLine(number int, line []byte, batch string, jobs *jobsFile) error {
-	var was struct {
-		ID, Batch string
-		Status    queue.Status
-		JobDigest string `json:"job_digest"`
-	}
+	var was resultLine
 	refuse := func(cause string) error {
 		return fmt.Errorf("cannot use %s for the results: line %d %s: name another file with -o, or start over with --fresh", r.path, number, cause)
 	}
-	if err := json.Unmarshal(line, &was); err != nil || was.Batch == "" {
-		return refuse("is not a result")
+	if err := json.Unmarshal(line, &was); err != nil || !was.isResult() {
+		return fmt.Errorf("cannot use %s for the results: line %d is not a result: name another file with -o", r.path, number)
 	}
 	if number == 1 && strings.HasPrefix(was.Batch, batch+freshMark) {
 		r.batch = was.Batch // a --fresh run that was interrupted goes on

@@ -88,6 +88,9 @@ func (b *batchRun) run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
+	if n := stored - b.before; n > 0 {
+		b.app.notef("%d results of an earlier run are on the server: they are read, not run again", n)
+	}
 	group, working := errgroup.WithContext(served)
 	group.Go(func() error { return b.collect(working, stored) })
 	group.Go(func() error { return b.submit(working) })

@@ -43,6 +43,16 @@ func (a *app) applyEnvironment(cmd *cobra.Command) error {
 	return err
 }
 
+// exactlyOne accepts one argument; remedy says which.
+func exactlyOne(remedy string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) != 1 {
+			return fmt.Errorf("%d arguments: %s", len(args), remedy)
+		}
+		return nil
+	}
+}
+
 // onCommandLine reports whether the flag was given on the command line.
 func (a *app) onCommandLine(cmd *cobra.Command, flag string) bool {
 	return cmd.Flags().Changed(flag) && a.environ[flag] == ""

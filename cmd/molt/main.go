@@ -30,11 +30,12 @@ type stdio struct {
 // run executes one command line and returns its exit code.
 func run(ctx context.Context, args []string, s stdio) int {
 	a := &app{stdio: s}
+	a.useScreens()
 	root := newRoot(a)
 	root.SetArgs(args)
-	root.SetIn(s.In)
-	root.SetOut(s.Out)
-	root.SetErr(s.Err)
+	root.SetIn(a.In)
+	root.SetOut(a.Out)
+	root.SetErr(a.Err)
 	err := root.ExecuteContext(ctx)
 	if err != nil && !a.parsed {
 		// The command's own code has not begun: the command line is wrong.

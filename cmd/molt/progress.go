@@ -3,17 +3,60 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 	"sync/atomic"
 	"text/tabwriter"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
 
 	"github.com/seed-0f8c9bb6/molt/queue"
 )
 
-// progressEvery is how often progress is told where no bar can be drawn.
-const progressEvery = 10 * time.Second
+const (
+	// drawEvery is how often the bar is drawn anew.
+	drawEvery = 200 * time.Millisecond
+	// progressEvery is how often progress is told where no bar can be drawn.
+	progressEvery = 10 * time.Second
+)
+
+// screen is a terminal whose last line may be a progress bar. What is written
+// to it takes the bar's place; the bar comes back beneath.
+type screen struct {
+	file *os.File
+	bar  *atomic.Bool
+}
+
+// useScreens lets a bar on standard error and what is written to terminals
+// keep out of each other's way.
+func (a *app) useScreens() {
+	bar := new(atomic.Bool)
+	if file, ok := terminal(a.Err); ok {
+		a.screen = &screen{file: file, bar: bar}
+		a.Err = a.screen
+	}
+	if file, ok := terminal(a.Out); ok {
+		a.Out = &screen{file: file, bar: bar}
+	}
+}
+
+func terminal(stream io.Writer) (*os.File, bool) {
+	f, ok := stream.(*os.File)
+	return f, ok && term.IsTerminal(int(f.Fd()))
+}
+
+// clearLine removes what the cursor's line shows.
+const clearLine = "\r\x1b[2K"
+
+func (s *screen) Write(p []byte) (int, error) {
+	if !s.bar.Load() {
+		return s.file.Write(p)
+	}
+	// One write: nothing else comes between.
+	n, err := s.file.Write(append([]byte(clearLine), p...))
+	return max(n-len(clearLine), 0), err
+}
 
 // progress shows how far a batch is: a bar with rate and time left on a
 // terminal, else a line now and then.
@@ -21,7 +64,7 @@ type progress struct {
 	app           *app
 	total, before int
 	done          atomic.Int64
-	bar           *progressbar.ProgressBar
+	bar           *progressbar.ProgressBar // nil: lines
 	began         time.Time
 
 	end, ended chan struct{}
@@ -29,58 +72,65 @@ type progress struct {
 
 func newProgress(a *app, total, before int) *progress {
 	p := &progress{app: a, total: total, before: before, began: time.Now(), end: make(chan struct{}), ended: make(chan struct{})}
-	if isTerminal(a.Err) {
-		p.bar = newBar(a.Err, total, before)
-		close(p.ended)
-		return p
+	every := progressEvery
+	if a.screen != nil {
+		every = drawEvery
+		p.bar = newBar(a.screen.file, total)
+		a.screen.bar.Store(true)
+		p.draw()
 	}
-	go p.tell()
+	go p.show(every)
 	return p
 }
 
-func newBar(w io.Writer, total, before int) *progressbar.ProgressBar {
-	bar := progressbar.NewOptions(total,
-		progressbar.OptionSetWriter(w),
+// newBar returns a bar that leaves rate and time left to progress: its own
+// count what an earlier run did as done in the first moment.
+func newBar(file *os.File, total int) *progressbar.ProgressBar {
+	return progressbar.NewOptions(total,
+		progressbar.OptionSetWriter(file),
 		progressbar.OptionSetWidth(30),
+		progressbar.OptionUseANSICodes(true),
 		progressbar.OptionShowCount(),
-		progressbar.OptionShowIts(),
-		progressbar.OptionSetItsString("jobs"),
-		progressbar.OptionSetPredictTime(true),
-		progressbar.OptionThrottle(100*time.Millisecond),
-		progressbar.OptionClearOnFinish(),
-		progressbar.OptionSetRenderBlankState(true))
-	if before > 0 {
-		_ = bar.Set(before)
-	}
-	return bar
+		progressbar.OptionSetElapsedTime(false),
+		progressbar.OptionSetPredictTime(false),
+		progressbar.OptionShowDescriptionAtLineEnd(),
+		progressbar.OptionClearOnFinish())
 }
 
-func (p *progress) add() {
-	p.done.Add(1)
-	if p.bar != nil {
-		_ = p.bar.Add(1)
-	}
-}
+func (p *progress) add() { p.done.Add(1) }
 
-func (p *progress) tell() {
+func (p *progress) show(every time.Duration) {
 	defer close(p.ended)
-	ticker := time.NewTicker(progressEvery)
+	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ticker.C:
-			p.app.notef("%s", p.line(time.Since(p.began)))
+			if p.bar != nil {
+				p.draw()
+			} else {
+				p.app.notef("%d of %d jobs done, %s", p.now(), p.total, p.pace(time.Since(p.began)))
+			}
 		case <-p.end:
 			return
 		}
 	}
 }
 
-// line says how far the batch is after the time.
-func (p *progress) line(elapsed time.Duration) string {
+func (p *progress) draw() {
+	// The next drawing tries again.
+	_ = p.bar.Set(p.now())
+	p.bar.Describe(p.pace(time.Since(p.began)))
+}
+
+// now is the number of jobs done, those of earlier runs included.
+func (p *progress) now() int { return p.before + int(p.done.Load()) }
+
+// pace says how fast this run is after the time, and how long the rest takes.
+func (p *progress) pace(elapsed time.Duration) string {
 	done := p.done.Load()
-	rate := float64(done) / elapsed.Seconds()
-	text := fmt.Sprintf("%d of %d jobs done, %.1f jobs/s", int64(p.before)+done, p.total, rate)
+	rate := float64(done) / max(elapsed, time.Millisecond).Seconds()
+	text := fmt.Sprintf("%.1f jobs/s", rate)
 	if done > 0 {
 		left := time.Duration(float64(int64(p.total-p.before)-done) / rate * float64(time.Second))
 		text += fmt.Sprintf(", %s left", left.Round(time.Second))
@@ -93,7 +143,7 @@ func (p *progress) stop() {
 	<-p.ended
 	if p.bar != nil {
 		_ = p.bar.Clear()
-		_ = p.bar.Exit()
+		p.app.screen.bar.Store(false)
 	}
 }
 

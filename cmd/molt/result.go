@@ -41,7 +41,7 @@ func newResultCommand(a *app) *cobra.Command {
 would have: its stdout, stderr and exit code. A job that still waits or runs
 ends the command with exit code 5, one that no pool and no result knows with 6:
 it was never submitted, or its result is older than results are kept.`,
-		Args: cobra.ExactArgs(1),
+		Args: exactlyOne("give the id that submit printed"),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.result(cmd, &f, args[0]) },
 	}
 	flags := cmd.Flags()
@@ -56,6 +56,12 @@ it was never submitted, or its result is older than results are kept.`,
 
 func (a *app) result(cmd *cobra.Command, f *resultCommandFlags, id string) error {
 	ctx := cmd.Context()
+	switch {
+	case f.timeout > 0 && !f.wait:
+		return usageErrorf("cannot use --timeout without --wait, which it limits: add --wait")
+	case f.value && !f.output:
+		return usageErrorf("cannot use --value without --output: add --output; the JSON has the value")
+	}
 	if err := errors.Join(queue.CheckID("id", id), queue.CheckID("batch", f.batch)); err != nil || id == "" {
 		return usageErrorf("cannot look for the job: %w", errors.Join(err, emptyID(id)))
 	}
@@ -110,7 +116,7 @@ func (a *app) openClient(ctx context.Context, cmd *cobra.Command, c *connectionF
 		return nil, err
 	}
 	if !serverNamed(cfg) {
-		return nil, withCode(exitNoServer, fmt.Errorf("cannot %s without a server: name one with --server or NATS_URL; `molt dev` starts one", cmd.Name()))
+		return nil, withCode(exitNoServer, fmt.Errorf("molt %s needs a server: name one with --server or NATS_URL; `molt dev` starts one", cmd.Name()))
 	}
 	return a.openSession(ctx, cfg, &sessionFlags{connectionFlags: *c})
 }

@@ -2,13 +2,11 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
-	"golang.org/x/term"
 
 	"github.com/seed-0f8c9bb6/molt/configs"
 )
@@ -16,6 +14,8 @@ import (
 // app is one execution of the program.
 type app struct {
 	stdio
+	// screen is Err where that is a terminal, else nil.
+	screen *screen
 	// parsed is true once the command line was understood.
 	parsed bool
 	// environ names the variable that set a flag, by the flag's name.
@@ -117,10 +117,4 @@ func (a *app) logger(log configs.Log) *zap.Logger {
 		encoder = zapcore.NewConsoleEncoder(encoding)
 	}
 	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(a.Err)), level))
-}
-
-// isTerminal reports whether the stream is a terminal.
-func isTerminal(stream any) bool {
-	f, ok := stream.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
 }
