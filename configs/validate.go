@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -72,6 +73,7 @@ func (c *Config) Validate() error {
 		check(err == nil, "http", "%q is not an address: write host:port, such as :8080", c.HTTP)
 	}
 	check(c.NATS.URL == "" || c.NATS.Context == "", "nats.context", "stands beside nats.url: keep the one that names the server")
+	c.validateURL(check)
 	check((c.NATS.TLS.Cert == "") == (c.NATS.TLS.Key == ""), "nats.tls", "needs cert and key together: add the missing one")
 	c.validateResults(check)
 	seen := make(map[string]int)
@@ -95,6 +97,22 @@ var (
 
 type checker func(ok bool, key, format string, args ...any)
 
+// validateURL leaves the URL itself out of its message: it may hold a password.
+func (c *Config) validateURL(check checker) {
+	for server := range strings.SplitSeq(c.NATS.URL, ",") {
+		server = strings.TrimSpace(server)
+		if !strings.Contains(server, "://") {
+			server = "nats://" + server // as the NATS client does
+		}
+		_, err := url.Parse(server)
+		var cause *url.Error
+		if errors.As(err, &cause) {
+			err = cause.Err
+		}
+		check(err == nil, "nats.url", "holds no list of server URLs (%v): write nats://host:4222, several separated by commas", err)
+	}
+}
+
 func (c *Config) validateResults(check checker) {
 	r := c.Results
 	check(r.MaxAge == 0 || r.MaxAge >= Duration(time.Second), "results.max_age", "%v is too short: use at least 1s, or 0 to keep results for ever", r.MaxAge)
@@ -108,9 +126,9 @@ func checkReplicas(check checker, key string, n int) {
 
 func (p *Pool) validate(check checker) {
 	check(isToken(p.Name), "name", "%q must be 1 to 64 letters, digits, '_' or '-'", p.Name)
-	check(p.Isolation != "", "isolation", "is empty: name a mode, or leave the key out for shared")
-	check(p.Python != "", "python", "is empty: name an interpreter, or leave the key out for python3")
-	check(p.Interpreters >= 1 && p.Interpreters <= 1024, "interpreters", "%d must be 1 to 1024; leave the key out for one a CPU", p.Interpreters)
+	check(p.Isolation != "", "isolation", "is empty: name a mode, or leave it out for shared")
+	check(p.Python != "", "python", "is empty: name an interpreter, or leave it out for python3")
+	check(p.Interpreters >= 1 && p.Interpreters <= 1024, "interpreters", "%d must be 1 to 1024; leave it out for one a CPU", p.Interpreters)
 	check(p.Budget >= 0, "budget", "%d is negative: use 0 for no budget", p.Budget)
 	check(p.Timeout >= 0, "timeout", "%v is negative: use 0 for no limit", p.Timeout)
 	check(p.Attempts >= 1, "attempts", "%d must be at least 1", p.Attempts)

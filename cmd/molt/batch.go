@@ -58,7 +58,7 @@ func (a *app) batch(cmd *cobra.Command, f *batchFlags, path string) error {
 	if err != nil {
 		return err
 	}
-	jobs := &jobsFile{name: f.name}
+	jobs := &jobsFile{name: f.name, prefix: cfg.Prefix}
 	jobs.timeoutMS, jobs.memoryBytes = limits(cmd, &f.session.limitFlags)
 	if err := a.openJobs(ctx, jobs, path); err != nil {
 		return err

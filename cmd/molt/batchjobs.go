@@ -29,7 +29,9 @@ type jobsFile struct {
 
 	// name is the batch that lines may name; the limits hold for jobs that
 	// have none.
-	name                   string
+	name string
+	// prefix is the first token of subjects, beneath which nobody may reply.
+	prefix                 string
 	timeoutMS, memoryBytes int64
 }
 
@@ -202,6 +204,9 @@ func (j *jobsFile) add(ref jobLine, text []byte) error {
 	}
 	if job.Batch != "" && job.Batch != j.name {
 		return fmt.Errorf("it names the batch %q: leave batch out, or give --name %s", job.Batch, job.Batch)
+	}
+	if err := checkReplyTo(j.prefix, job.ReplyTo); err != nil {
+		return err
 	}
 	if first, used := j.ids[job.ID]; used {
 		return fmt.Errorf("its id %q is also that of line %d: give each job its own", job.ID, j.lines[first].number)

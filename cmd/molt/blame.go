@@ -40,6 +40,9 @@ var indexInKey = regexp.MustCompile(`\[\d+\]`)
 // gave: the flag or the variable where one of them set the value, else the
 // file's key.
 func (a *app) blame(cmd *cobra.Command, err error) error {
+	if err == nil {
+		return nil
+	}
 	var all []error
 	var said []string
 	for _, err := range split(err) {
@@ -63,14 +66,15 @@ func (a *app) blame(cmd *cobra.Command, err error) error {
 	return errors.Join(all...)
 }
 
-// split returns the errors that errors.Join joined.
+// split returns the errors that errors.Join joined, at whatever depth.
 func split(err error) []error {
-	var joined interface{ Unwrap() []error }
-	if errors.As(err, &joined) {
-		return joined.Unwrap()
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
 	}
-	if err == nil {
-		return nil
+	var all []error
+	for _, err := range joined.Unwrap() {
+		all = append(all, split(err)...)
 	}
-	return []error{err}
+	return all
 }

@@ -34,8 +34,8 @@ unless --no-store keeps them only while this process lives.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.dev(cmd, &f) },
 	}
 	flags := cmd.Flags()
-	f.pool.add(flags)
-	f.limit.add(flags)
+	f.pool.add(flags, "")
+	f.limit.add(flags, "")
 	flags.IntVar(&f.port, "port", 4222, "port on 127.0.0.1; 0: a free one")
 	flags.StringVar(&f.store, "store", "", "`DIR` of the streams (default: molt/dev in the user's cache directory)")
 	flags.BoolVar(&f.noStore, "no-store", false, "keep streams in a temporary directory that the end removes")
@@ -57,7 +57,7 @@ func (a *app) dev(cmd *cobra.Command, f *devFlags) error {
 	pool := configs.DefaultPool(queue.DefaultPool)
 	pool.MaxBytes = 0 // a cap would reserve disk space
 	cfg.Pools = []configs.Pool{pool}
-	if err := overlayPools(cmd, &cfg, &f.pool, &f.limit); err != nil {
+	if err := a.overlayPools(cmd, &cfg, &f.pool, &f.limit); err != nil {
 		return err
 	}
 	log := a.logger(cfg.Log)

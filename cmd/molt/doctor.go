@@ -39,8 +39,8 @@ one fails.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.doctor(cmd, &f) },
 	}
 	f.connection.addClient(cmd.Flags())
-	f.pool.add(cmd.Flags())
-	f.limit.add(cmd.Flags())
+	f.pool.add(cmd.Flags(), "")
+	f.limit.add(cmd.Flags(), "")
 	return cmd
 }
 
@@ -94,7 +94,7 @@ func (a *app) doctorSettings(cmd *cobra.Command, f *doctorFlags) (configs.Config
 	if err != nil {
 		return cfg, worker.Config{}, err
 	}
-	if err := overlayPools(cmd, &cfg, &f.pool, &f.limit); err != nil {
+	if err := a.overlayPools(cmd, &cfg, &f.pool, &f.limit); err != nil {
 		return cfg, worker.Config{}, err
 	}
 	wcfg, err := workerConfig(cfg, nil)
@@ -163,39 +163,33 @@ func (d *diagnosis) checkServer(ctx context.Context, c queue.Connection, cfg wor
 		return
 	}
 	for _, p := range cfg.Pools {
-		name := cfg.Subjects.JobsStream(p.Stream.Pool)
-		detail, err := checkShape(ctx, nc, []string{name}, cfg.Subjects.JobsConsumer(), func(js jetstream.JetStream) error {
+		detail, err := checkShape(nc, func(js jetstream.JetStream) error {
 			_, err := queue.EnsurePool(ctx, js, cfg.Subjects, p.Stream)
 			return err
 		})
-		d.check("stream "+name, detail, err)
+		d.check("stream "+cfg.Subjects.JobsStream(p.Stream.Pool), detail, err)
 	}
-	results := []string{cfg.Subjects.ResultsStream(), cfg.Subjects.DeadStream()}
-	detail, err := checkShape(ctx, nc, results, "", func(js jetstream.JetStream) error {
+	detail, err := checkShape(nc, func(js jetstream.JetStream) error {
 		return queue.EnsureResults(ctx, js, cfg.Subjects, cfg.Results)
 	})
-	d.check("streams "+strings.Join(results, ", "), detail, err)
+	d.check("streams "+cfg.Subjects.ResultsStream()+", "+cfg.Subjects.DeadStream(), detail, err)
 }
 
-// checkShape calls ensure, which creates what is missing, only where nothing is.
-func checkShape(ctx context.Context, nc *nats.Conn, streams []string, consumer string, ensure func(jetstream.JetStream) error) (string, error) {
+// checkShape calls ensure, which creates what is missing, on a JetStream that
+// only says so.
+func checkShape(nc *nats.Conn, ensure func(jetstream.JetStream) error) (string, error) {
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return "", err
 	}
-	for _, name := range streams {
-		stream, err := js.Stream(ctx, name)
-		if err == nil && consumer != "" {
-			_, err = stream.Consumer(ctx, consumer)
-		}
-		switch {
-		case errors.Is(err, jetstream.ErrStreamNotFound), errors.Is(err, jetstream.ErrConsumerNotFound):
-			return "not there yet: the first worker creates it", nil
-		case err != nil:
-			return "", fmt.Errorf("cannot read stream %s: %w: check the account's permissions", name, err)
-		}
+	dry := &dryRun{JetStream: js}
+	if err := ensure(dry); err != nil {
+		return "", err
 	}
-	return "as molt needs it", ensure(js)
+	if len(dry.missing) > 0 {
+		return "not there yet: the first worker creates " + strings.Join(dry.missing, ", "), nil
+	}
+	return "as molt needs it", nil
 }
 
 // tryEmbedded runs one job the way that run does without a server.

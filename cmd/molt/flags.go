@@ -2,12 +2,14 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/seed-0f8c9bb6/molt/configs"
+	"github.com/seed-0f8c9bb6/molt/isolation"
 	"github.com/seed-0f8c9bb6/molt/queue"
 )
 
@@ -147,16 +149,19 @@ type poolFlags struct {
 	nice         int
 }
 
-func (p *poolFlags) add(flags *pflag.FlagSet) {
+// add defines the flags; of says whose pool they describe where it is not this
+// command's own.
+func (p *poolFlags) add(flags *pflag.FlagSet, of string) {
 	preset := configs.DefaultPool(queue.DefaultPool)
-	flags.StringVar(&p.isolation, "isolation", preset.Isolation, "isolation `MODE` of the embedded worker's pool")
-	flags.IntVar(&p.interpreters, "interpreters", 0, "number of Python processes (default: one a CPU; run: 1)")
+	modes := strings.Join(isolation.Names(), ", ")
+	flags.StringVar(&p.isolation, "isolation", preset.Isolation, "isolation `MODE` of the "+of+"pool: "+modes)
+	flags.IntVar(&p.interpreters, "interpreters", 0, "number of Python processes (default: one a CPU)")
 	flags.IntVar(&p.budget, "budget", preset.Budget, "executions after which an interpreter is replaced; 0: never")
 	flags.StringVar(&p.python, "python", preset.Python, "Python interpreter: a `PATH`, or a name looked up in PATH")
 	flags.IntVar(&p.nice, "nice", configs.Default().Nice, "steps of nice(2) by which molt's own threads yield to its interpreters")
-	bindEnv(flags, "nice", "MOLT_NICE")
 	bindEnv(flags, "isolation", "MOLT_ISOLATION")
 	bindEnv(flags, "interpreters", "MOLT_INTERPRETERS")
+	bindEnv(flags, "nice", "MOLT_NICE")
 	bindEnv(flags, "budget", "MOLT_BUDGET")
 	bindEnv(flags, "python", "MOLT_PYTHON")
 }
@@ -167,25 +172,68 @@ var poolFlagNames = []string{"isolation", "interpreters", "budget", "python", "n
 // limitFlags are a job's limits: of the embedded worker's pool, and of each
 // job that names none.
 type limitFlags struct {
-	timeout time.Duration
+	timeout durationFlag
 	memory  sizeFlag
 }
 
-func (l *limitFlags) add(flags *pflag.FlagSet) {
-	flags.DurationVar(&l.timeout, "timeout", configs.DefaultPool("").Timeout.Std(), "wall-clock limit of a job; 0: the pool's, embedded: none")
-	flags.Var(&l.memory, "memory", "memory limit of a job, such as 512MiB; 0: the pool's, embedded: none")
+// add defines the flags with the defaults of a pool; before says what else
+// holds where the flags are not given.
+func (l *limitFlags) add(flags *pflag.FlagSet, before string) {
+	preset := configs.DefaultPool("")
+	l.define(flags, fmt.Sprintf("; 0: none (default: %s%v)", before, preset.Timeout), fmt.Sprintf("; 0: none (default: %snone)", before))
+}
+
+// addTo defines the flags of a command that only publishes.
+func (l *limitFlags) addTo(flags *pflag.FlagSet, preset string) {
+	l.define(flags, " (default: "+preset+")", " (default: "+preset+")")
+}
+
+func (l *limitFlags) define(flags *pflag.FlagSet, timeout, memory string) {
+	flags.Var(&l.timeout, "timeout", "wall-clock limit of a job"+timeout)
+	flags.Var(&l.memory, "memory", "memory limit of a job, such as 512MiB"+memory)
 	bindEnv(flags, "timeout", "MOLT_TIMEOUT")
 	bindEnv(flags, "memory", "MOLT_MEMORY")
 }
 
+// durationFlag is a duration that is not negative.
+type durationFlag time.Duration
+
+// Set implements pflag.Value.
+func (d *durationFlag) Set(text string) error {
+	value, err := time.ParseDuration(text)
+	if err != nil || value < 0 {
+		return fmt.Errorf("%q is not a duration of 0 or more: write a number with its unit, such as 500ms, 30s or 24h", text)
+	}
+	*d = durationFlag(value)
+	return nil
+}
+
+func (d *durationFlag) String() string {
+	if *d == 0 {
+		return "" // the help shows no default then
+	}
+	return time.Duration(*d).String()
+}
+
+// Type implements pflag.Value; it is what the help shows for the value.
+func (d *durationFlag) Type() string { return "DURATION" }
+
 // sizeFlag is a number of bytes with a unit.
 type sizeFlag int64
 
+// Set implements pflag.Value.
 func (s *sizeFlag) Set(text string) error {
 	n, err := configs.ParseSize(text)
 	*s = sizeFlag(n)
 	return err
 }
 
-func (s *sizeFlag) String() string { return configs.Size(*s).String() }
-func (s *sizeFlag) Type() string   { return "SIZE" }
+func (s *sizeFlag) String() string {
+	if *s == 0 {
+		return ""
+	}
+	return configs.Size(*s).String()
+}
+
+// Type implements pflag.Value.
+func (s *sizeFlag) Type() string { return "SIZE" }

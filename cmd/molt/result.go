@@ -29,7 +29,7 @@ type resultCommandFlags struct {
 	wait       bool
 	output     bool
 	value      bool
-	timeout    time.Duration
+	timeout    durationFlag
 }
 
 func newResultCommand(a *app) *cobra.Command {
@@ -48,7 +48,7 @@ it was never submitted, or its result is older than results are kept.`,
 	f.connection.addClient(flags)
 	flags.StringVar(&f.batch, "batch", queue.DefaultBatch, "the job's batch")
 	flags.BoolVar(&f.wait, "wait", false, "wait until a pending job is done")
-	flags.DurationVar(&f.timeout, "timeout", 0, "wait no longer than this; 0: as long as it takes")
+	flags.Var(&f.timeout, "timeout", "with --wait: wait no longer than this (default: as long as it takes)")
 	flags.BoolVar(&f.output, "output", false, "pass on the job's stdout, stderr and exit code")
 	flags.BoolVar(&f.value, "value", false, "with --output: print the value of a last expression as well")
 	return cmd
@@ -98,7 +98,7 @@ func (a *app) await(ctx context.Context, s *session, f *resultCommandFlags, id s
 	waiting := ctx
 	if f.timeout > 0 {
 		var cancel context.CancelFunc
-		waiting, cancel = context.WithTimeout(ctx, f.timeout)
+		waiting, cancel = context.WithTimeout(ctx, time.Duration(f.timeout))
 		defer cancel()
 	}
 	r, err := s.client.Wait(waiting, queue.Ticket{Namespace: f.connection.namespace, Batch: f.batch, ID: id})

@@ -57,7 +57,7 @@ environment variables, which beat the configuration file.
 		if err := a.applyEnvironment(cmd); err != nil {
 			return err
 		}
-		if err := a.checkLogFlags(); err != nil {
+		if err := a.checkLogFlags(cmd); err != nil {
 			return err
 		}
 		a.parsed = true
@@ -75,7 +75,7 @@ environment variables, which beat the configuration file.
 	return root
 }
 
-func (a *app) checkLogFlags() error {
+func (a *app) checkLogFlags(cmd *cobra.Command) error {
 	cfg := configs.Default()
 	if a.logLevel != "" {
 		cfg.Log.Level = a.logLevel
@@ -83,10 +83,7 @@ func (a *app) checkLogFlags() error {
 	if a.logFormat != "" {
 		cfg.Log.Format = a.logFormat
 	}
-	if err := cfg.Validate(); err != nil {
-		return fmt.Errorf("--log-level or --log-format: %w", err)
-	}
-	return nil
+	return a.blame(cmd, cfg.Validate())
 }
 
 // notef prints one line for the person to standard error.

@@ -32,6 +32,7 @@ molt's own flags stand before FILE; what follows belongs to the job.
 		},
 	}
 	session.add(cmd.Flags())
+	cmd.Flags().Lookup("interpreters").Usage = "number of Python processes (default: 1) [$MOLT_INTERPRETERS]"
 	job.add(cmd)
 	show.add(cmd.Flags())
 	return cmd
@@ -149,8 +150,11 @@ func statusNote(r queue.Result) string {
 		return ""
 	}
 	message := "no more is known"
-	if r.Error != nil && r.Error.Message != "" {
+	switch {
+	case r.Error != nil && r.Error.Message != "":
 		message = r.Error.Message
+	case r.Status == queue.StatusOutOfMemory:
+		message = "the job wanted more memory than it may have, or than there is"
 	}
 	return strings.ReplaceAll(string(r.Status)+": "+message, "\n", " ")
 }

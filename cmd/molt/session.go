@@ -33,8 +33,8 @@ type sessionFlags struct {
 func (s *sessionFlags) add(flags *pflag.FlagSet) {
 	s.connectionFlags.addClient(flags)
 	s.connectionFlags.addPool(flags)
-	s.poolFlags.add(flags)
-	s.limitFlags.add(flags)
+	s.poolFlags.add(flags, "embedded worker's ")
+	s.limitFlags.add(flags, "the pool's, embedded ")
 	flags.StringVar(&s.store, "store", "", "`DIR` of the embedded server's streams (default: a temporary directory)")
 	bindEnv(flags, "store", "MOLT_STORE")
 }
@@ -82,7 +82,7 @@ func (a *app) sessionSettings(cmd *cobra.Command, f *sessionFlags, interpreters 
 		pool.MaxBytes, pool.MaxMsgs = 0, 0
 		cfg.Pools = []configs.Pool{pool}
 	}
-	return cfg, overlayPools(cmd, &cfg, &f.poolFlags, &f.limitFlags)
+	return cfg, a.overlayPools(cmd, &cfg, &f.poolFlags, &f.limitFlags)
 }
 
 // openSession connects to the configured server, or starts the embedded one.
@@ -159,9 +159,19 @@ func (s *session) startEmbedded(ctx context.Context, o embednats.Options, cfg co
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case err != nil:
-		return withCode(exitInfra, fmt.Errorf("cannot start the worker: %w", err))
+		return startError(err)
 	}
 	return nil
+}
+
+// startError says why a worker does not start. What the server holds against it
+// has an exit code of its own.
+func startError(err error) error {
+	err = fmt.Errorf("cannot start the worker: %w", err)
+	if errors.Is(err, queue.ErrShape) {
+		return err
+	}
+	return withCode(exitInfra, err)
 }
 
 // whileServed returns a context that ends, with the reason, when the embedded

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -31,15 +33,36 @@ func (a *app) loadConfig(cmd *cobra.Command, c *connectionFlags) (configs.Config
 	if err := c.overlay(a, cmd, &cfg); err != nil {
 		return cfg, err
 	}
-	if err := cfg.Validate(); err != nil {
-		return cfg, usageError(err)
+	if err := errors.Join(cfg.Validate(), checkFiles(&cfg)); err != nil {
+		return cfg, usageError(a.blame(cmd, err))
 	}
 	return cfg, nil
 }
 
+// checkFiles names the credential that can't be read; connecting would take it
+// for a server that isn't there.
+func checkFiles(cfg *configs.Config) error {
+	var errs []error
+	for _, file := range []struct{ key, path string }{
+		{"nats.creds", cfg.NATS.Creds}, {"nats.nkey", cfg.NATS.NKey},
+		{"nats.tls.cert", cfg.NATS.TLS.Cert}, {"nats.tls.key", cfg.NATS.TLS.Key}, {"nats.tls.ca", cfg.NATS.TLS.CA},
+	} {
+		if file.path == "" {
+			continue
+		}
+		f, err := os.Open(file.path)
+		if err != nil {
+			errs = append(errs, cfg.KeyErrorf(file.key, "names a file that cannot be read: %v", err))
+			continue
+		}
+		_ = f.Close()
+	}
+	return errors.Join(errs...)
+}
+
 // overlayPools puts the pool's flags over every pool; without any there is the
 // pool "default".
-func overlayPools(cmd *cobra.Command, cfg *configs.Config, p *poolFlags, l *limitFlags) error {
+func (a *app) overlayPools(cmd *cobra.Command, cfg *configs.Config, p *poolFlags, l *limitFlags) error {
 	if len(cfg.Pools) == 0 {
 		cfg.Pools = []configs.Pool{configs.DefaultPool(queue.DefaultPool)}
 	}
@@ -72,10 +95,26 @@ func overlayPools(cmd *cobra.Command, cfg *configs.Config, p *poolFlags, l *limi
 			pool.Memory = configs.Size(l.memory)
 		}
 	}
-	if err := cfg.Validate(); err != nil {
-		return usageError(err)
+	if err := errors.Join(cfg.Validate(), checkModes(cfg)); err != nil {
+		return usageError(a.blame(cmd, err))
 	}
 	return nil
+}
+
+// checkModes names the pools whose isolation mode doesn't exist or can't
+// enforce what the pool asks for.
+func checkModes(cfg *configs.Config) error {
+	var errs []error
+	for i, p := range cfg.Pools {
+		key := fmt.Sprintf("pools[%d].isolation", i)
+		mode, err := isolation.Lookup(p.Isolation)
+		if err != nil {
+			errs = append(errs, cfg.KeyErrorf(key, "%q is unknown: choose one of %s", p.Isolation, strings.Join(isolation.Names(), ", ")))
+		} else if _, err := mode.Settings(poolConfig(p, mode).Options); err != nil {
+			errs = append(errs, cfg.KeyErrorf(key, "does not fit: %v", err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // serverNamed reports whether anything names a NATS server.
@@ -117,16 +156,12 @@ func workerConfig(cfg configs.Config, log *zap.Logger) (worker.Config, error) {
 	if w.Name == "" {
 		w.Name = defaultName()
 	}
-	for i, p := range cfg.Pools {
+	for _, p := range cfg.Pools {
 		mode, err := isolation.Lookup(p.Isolation)
 		if err != nil {
-			return worker.Config{}, usageError(cfg.KeyErrorf(fmt.Sprintf("pools[%d].isolation", i), "does not fit: %v", err))
+			return worker.Config{}, usageError(err)
 		}
-		pool := poolConfig(p, mode)
-		if _, err := mode.Settings(pool.Options); err != nil {
-			return worker.Config{}, usageError(cfg.KeyErrorf(fmt.Sprintf("pools[%d].isolation", i), "does not fit: %v", err))
-		}
-		w.Pools = append(w.Pools, pool)
+		w.Pools = append(w.Pools, poolConfig(p, mode))
 	}
 	return w, nil
 }
@@ -170,7 +205,7 @@ func defaultName() string {
 // limits returns what --timeout and --memory, if given, ask of a job.
 func limits(cmd *cobra.Command, l *limitFlags) (timeoutMS, memoryBytes int64) {
 	if cmd.Flags().Changed("timeout") && l.timeout > 0 {
-		timeoutMS = max(int64((l.timeout+time.Millisecond-1)/time.Millisecond), 1)
+		timeoutMS = int64((time.Duration(l.timeout) + time.Millisecond - 1) / time.Millisecond)
 	}
 	if cmd.Flags().Changed("memory") {
 		memoryBytes = int64(l.memory)

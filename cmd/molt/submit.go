@@ -35,7 +35,7 @@ pool serves or will serve.
 	f.connection.addClient(flags)
 	f.connection.addPool(flags)
 	f.job.add(cmd)
-	f.limit.add(flags)
+	f.limit.addTo(flags, "the pool's")
 	flags.StringVar(&f.id, "id", "", "the job's id, unique in its batch (default: a new one)")
 	flags.StringVar(&f.batch, "batch", queue.DefaultBatch, "the job's batch")
 	flags.StringVar(&f.replyTo, "reply-to", "", "`SUBJECT` that gets a copy of the result")
@@ -57,6 +57,9 @@ func (a *app) submit(cmd *cobra.Command, f *submitFlags, args []string) error {
 		return err
 	}
 	defer func() { _ = s.close() }()
+	if err := checkReplyTo(s.cfg.Prefix, job.ReplyTo); err != nil {
+		return usageErrorf("cannot use --reply-to: %w", err)
+	}
 	if err := refuseUsedID(ctx, s.client, job); err != nil {
 		return err
 	}
@@ -68,6 +71,19 @@ func (a *app) submit(cmd *cobra.Command, f *submitFlags, args []string) error {
 		return fmt.Errorf("cannot print the id %s: %w", ticket.ID, err)
 	}
 	return nil
+}
+
+// checkReplyTo names a subject that every worker refuses. Which others they
+// refuse is theirs to say.
+func checkReplyTo(prefix, subject string) error {
+	if subject == "" {
+		return nil
+	}
+	subjects, err := queue.NewSubjects(prefix)
+	if err != nil {
+		return err
+	}
+	return subjects.CheckReplyTo(subject, []string{">"})
 }
 
 // refuseUsedID saves a person from waiting for a job that workers will refuse.

@@ -30,8 +30,8 @@ type workerFlags struct {
 	limit        limitFlags
 	name, http   string
 	workDir      string
-	drainTimeout time.Duration
-	patience     time.Duration
+	drainTimeout durationFlag
+	patience     durationFlag
 }
 
 func newWorkerCommand(a *app) *cobra.Command {
@@ -51,13 +51,14 @@ it says of every pool.`,
 	}
 	flags := cmd.Flags()
 	f.connection.add(flags)
-	f.pool.add(flags)
-	f.limit.add(flags)
+	f.pool.add(flags, "")
+	f.limit.add(flags, "")
 	flags.StringVar(&f.name, "name", "", "the worker's name in results and logs (default: host name and process id)")
 	flags.StringVar(&f.http, "http", "", "`ADDRESS` that serves /livez and /readyz, such as :8080 (default: none)")
 	flags.StringVar(&f.workDir, "work-dir", "", "`DIR` for the interpreters' directories (default: the temporary directory)")
-	flags.DurationVar(&f.drainTimeout, "drain-timeout", configs.Default().DrainTimeout.Std(), "how long running jobs may take to finish after SIGTERM")
-	flags.DurationVar(&f.patience, "connect-timeout", connectPatience, "how long to try to reach the server at the start")
+	f.drainTimeout, f.patience = durationFlag(configs.Default().DrainTimeout), durationFlag(connectPatience)
+	flags.Var(&f.drainTimeout, "drain-timeout", "how long running jobs may take to finish after SIGTERM")
+	flags.Var(&f.patience, "connect-timeout", "how long to try to reach the server at the start")
 	bindEnv(flags, "name", "MOLT_NAME")
 	bindEnv(flags, "http", "MOLT_HTTP")
 	bindEnv(flags, "work-dir", "MOLT_WORK_DIR")
@@ -92,7 +93,7 @@ func (a *app) workerSettings(cmd *cobra.Command, f *workerFlags) (configs.Config
 	if !serverNamed(cfg) {
 		cfg.NATS.URL = defaultServer
 	}
-	return cfg, overlayPools(cmd, &cfg, &f.pool, &f.limit)
+	return cfg, a.overlayPools(cmd, &cfg, &f.pool, &f.limit)
 }
 
 func (a *app) worker(cmd *cobra.Command, f *workerFlags) (err error) {
@@ -108,10 +109,10 @@ func (a *app) worker(cmd *cobra.Command, f *workerFlags) (err error) {
 	}
 	health, err := serveHealth(cfg.HTTP, log)
 	if err != nil {
-		return err
+		return withCode(exitInfra, err)
 	}
 	defer health.close()
-	nc, err := connectPatiently(ctx, connection(cfg, wcfg.Name, log), f.patience, log)
+	nc, err := connectPatiently(ctx, connection(cfg, wcfg.Name, log), time.Duration(f.patience), log)
 	if err != nil {
 		return ended(ctx, err)
 	}
@@ -119,14 +120,14 @@ func (a *app) worker(cmd *cobra.Command, f *workerFlags) (err error) {
 	defer nc.Close()
 	scratch, err := newScratch(cfg.WorkDir)
 	if err != nil {
-		return err
+		return withCode(exitInfra, err)
 	}
 	defer func() { err = errors.Join(err, scratch.remove()) }()
 	wcfg.WorkDir = scratch.dir
 	defer yieldToInterpreters(cfg.Nice, log)()
 	w, err := worker.Start(context.WithoutCancel(ctx), nc, wcfg)
 	if err != nil {
-		return fmt.Errorf("cannot start the worker: %w", err)
+		return startError(err)
 	}
 	health.serve(w)
 	logReady(log, w, wcfg, nc)
