@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -101,6 +102,19 @@ func (c *connectionFlags) addClient(flags *pflag.FlagSet) {
 func (c *connectionFlags) addPool(flags *pflag.FlagSet) {
 	flags.StringVar(&c.pool, "pool", queue.DefaultPool, "pool to publish to")
 	bindEnv(flags, "pool", "MOLT_POOL")
+}
+
+// checkNames checks what will be part of subjects; commands that have no such
+// flag leave it empty.
+func (c *connectionFlags) checkNames() error {
+	var errs []error
+	if c.namespace != "" {
+		errs = append(errs, queue.CheckNamespace(c.namespace))
+	}
+	if c.pool != "" {
+		errs = append(errs, queue.CheckPool(c.pool))
+	}
+	return errors.Join(errs...)
 }
 
 // overlay puts what flags and environment say over the configuration.

@@ -33,6 +33,9 @@ func (a *app) loadConfig(cmd *cobra.Command, c *connectionFlags) (configs.Config
 	if err := c.overlay(a, cmd, &cfg); err != nil {
 		return cfg, err
 	}
+	if err := c.checkNames(); err != nil {
+		return cfg, usageError(err)
+	}
 	if err := errors.Join(cfg.Validate(), checkFiles(&cfg)); err != nil {
 		return cfg, usageError(a.blame(cmd, err))
 	}
