@@ -293,5 +293,3 @@ func (g gate) entered() io.Closer {
 	g.t.Cleanup(func() { _ = f.Close() })
 	return f
 }
-
-var embednatsWithoutJetStream = embednats.Options{NoJetStream: true}

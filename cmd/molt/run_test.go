@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/seed-0f8c9bb6/molt/queue"
+	"github.com/seed-0f8c9bb6/molt/queue/embednats"
 )
 
 func TestRun(t *testing.T) {
@@ -169,7 +170,7 @@ func TestEmbeddedFlagsWithAServer(t *testing.T) {
 
 func TestRunCannot(t *testing.T) {
 	t.Parallel()
-	plain := startServer(t, embednatsWithoutJetStream)
+	plain := startServer(t, embednats.Options{NoJetStream: true})
 	file := write(t, "file", "")
 	tests := map[string]struct {
 		args []string
