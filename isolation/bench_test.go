@@ -19,18 +19,32 @@ import (
 
 // The two benchmarks run the same jobs, all different, so that nothing is served from
 // a cache: BenchmarkBareLoop in the least that can be called an executor, BenchmarkDo
-// in molt's. Their difference is what the plumbing costs.
+// in molt's, in each mode. Their difference is what the plumbing costs.
 
 func BenchmarkDo(b *testing.B) {
+	for _, mode := range table {
+		b.Run(mode.Name, func(b *testing.B) { benchmarkDo(b, mode, "") })
+	}
+}
+
+// BenchmarkDoReset measures jobs that are not proven harmless, so that the whole
+// process is checked after each.
+func BenchmarkDoReset(b *testing.B) {
+	benchmarkDo(b, reset, "import sys; sys.path.append('x'); ")
+}
+
+// benchmarkDo runs prefix and a small computation as each job.
+func benchmarkDo(b *testing.B, mode Mode, prefix string) {
+	b.Helper()
 	p, err := pyproc.Start(b.Context(), pyproc.Spec{
-		Python: testPython(), Policy: shared.Policy, PolicyName: shared.PolicyName, Dir: b.TempDir(),
+		Python: testPython(), Policy: mode.Policy, Dir: b.TempDir(),
 	})
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer p.Stop()
 	measure(b, p.Hello().PID, func(source string) error {
-		out := p.Do(b.Context(), pyproc.Request{Code: source, Timeout: 10 * time.Second})
+		out := p.Do(b.Context(), pyproc.Request{Code: prefix + source, Timeout: 10 * time.Second})
 		if out.End != pyproc.EndCompleted || len(out.Stdout) == 0 || !out.Reusable {
 			return fmt.Errorf("%+v", out)
 		}
@@ -128,9 +142,14 @@ func processCPU(b *testing.B, pid int) time.Duration {
 
 // BenchmarkStart is what a fresh interpreter costs before its first job.
 func BenchmarkStart(b *testing.B) {
-	spec := pyproc.Spec{
-		Python: testPython(), Policy: shared.Policy, PolicyName: shared.PolicyName, Dir: b.TempDir(),
+	for _, mode := range table {
+		b.Run(mode.Name, func(b *testing.B) { benchmarkStart(b, mode) })
 	}
+}
+
+func benchmarkStart(b *testing.B, mode Mode) {
+	b.Helper()
+	spec := pyproc.Spec{Python: testPython(), Policy: mode.Policy, Dir: b.TempDir()}
 	for b.Loop() {
 		p, err := pyproc.Start(b.Context(), spec)
 		if err != nil {

@@ -40,7 +40,7 @@ func startWith(t *testing.T, mode Mode, change func(*pyproc.Spec)) *pyproc.Inter
 func spec(t *testing.T, mode Mode, change func(*pyproc.Spec)) pyproc.Spec {
 	t.Helper()
 	s := pyproc.Spec{
-		Python: testPython(), Policy: mode.Policy, PolicyName: mode.PolicyName, Forks: mode.Forks,
+		Python: testPython(), Policy: mode.Policy, Forks: mode.Forks,
 		Dir: t.TempDir(), OutputCap: testCap, KillDelay: time.Second,
 		Env: []string{"PATH=" + os.Getenv("PATH"), "MOLT_TEST=1"},
 	}
@@ -72,20 +72,31 @@ func eachMode(t *testing.T, test func(t *testing.T, mode Mode)) {
 	}
 }
 
+// replacedAfter names the jobs of TestJobs after which a mode has its interpreter
+// replaced, because what they did can't be checked.
+var replacedAfter = map[string][]string{
+	reset.Name: {"stdout of a printf", "fork of libc"},
+}
+
 // TestJobs runs the jobs that an interpreter survives one after another on one
 // interpreter: each must leave it fit for the next.
 func TestJobs(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode Mode) {
 		p := start(t, mode)
 		for _, c := range slices.Concat(valueCases(), streamCases(), programCases(), errorCases()) {
+			var out pyproc.Outcome
 			t.Run(c.name, func(t *testing.T) {
-				out := do(t, p, c.req)
-				if out.End != pyproc.EndCompleted || !out.Reusable || out.Taint != "" {
+				out = do(t, p, c.req)
+				replaced := slices.Contains(replacedAfter[mode.Name], c.name)
+				if out.End != pyproc.EndCompleted || out.Reusable == replaced || (out.Taint != "") != replaced {
 					t.Fatalf("end %d, reusable %v, taint %q, detail %q, stderr %s",
 						out.End, out.Reusable, out.Taint, out.Detail, out.Stderr)
 				}
 				c.check(t, out)
 			})
+			if !out.Reusable {
+				p = start(t, mode)
+			}
 		}
 	})
 }

@@ -1,12 +1,13 @@
 // Package isolation is the table of ways to keep jobs apart, and the Python policy of
 // each. What a mode enforces and what it lets leak is declared in its Mode.
 //
-// A policy is a Python source that the harness of package pyproc loads. It finds the
-// harness as the global `harness` and defines
+// A policy is one or more Python files that the harness of package pyproc loads into one
+// namespace. It finds the harness as the global `harness` and defines
 //
+//	start(options)               once, before the first job; may be left out
 //	run(job) -> harness.Completion
 //
-// which is called once for every request. harness.run_in_process(job, execute) does
+// where run is called once for every request. harness.run_in_process(job, execute) does
 // what every policy needs that runs jobs in the process itself: the working directory,
 // arguments, environment and streams before, threads, exit callbacks and descriptors
 // after. It calls execute(job, done), which makes the job's module, runs the code in it

@@ -6,12 +6,11 @@ import _ "embed"
 var forkPolicy string
 
 var fork = Mode{
-	Name:       "fork",
-	Summary:    "each job in a copy-on-write child of a warm process that never runs job code: crashes, limits and every in-process state end with the child",
-	Policy:     forkPolicy,
-	PolicyName: "<molt fork>",
-	Forks:      true,
-	Layers:     []string{"process of its own", "fresh __main__", "own process group", "explicit environment", "descendants killed"},
+	Name:    "fork",
+	Summary: "each job in a copy-on-write child of a warm process that never runs job code: crashes, limits and every in-process state end with the child",
+	Policy:  [][2]string{{"<molt fork>", forkPolicy}},
+	Forks:   true,
+	Layers:  []string{"process of its own", "fresh __main__", "own process group", "explicit environment", "descendants killed"},
 	Leaks: []string{
 		"kernel objects that outlive processes: shared memory, message queues, keyrings",
 		"files outside the job's directory",

@@ -13,9 +13,8 @@ type Mode struct {
 	Name string
 	// Summary says in one line what the mode is for.
 	Summary string
-	// Policy is the Python source that runs one job; PolicyName its file name.
-	Policy     string
-	PolicyName string
+	// Policy is the Python files that run one job, each as its name and source.
+	Policy [][2]string
 	// InProcess is true when job code runs inside the interpreter itself, so
 	// that a death by SIGKILL or SIGTERM can't be told from an operator's.
 	InProcess bool
@@ -32,7 +31,7 @@ type Mode struct {
 const Default = "shared"
 
 // table lists every mode. Order is the order of documentation.
-var table = []Mode{shared, fork}
+var table = []Mode{shared, reset, fork}
 
 // Names returns the modes' names in table order.
 func Names() []string {

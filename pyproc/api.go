@@ -9,10 +9,9 @@ import (
 type Spec struct {
 	// Python is the interpreter's path, or a name looked up in PATH.
 	Python string
-	// Policy is the Python source that decides how one job is run; PolicyName
-	// is its file name in tracebacks.
-	Policy     string
-	PolicyName string
+	// Policy is the Python files that decide how one job is run, each as its name
+	// in tracebacks and its source. They share one namespace and run in this order.
+	Policy [][2]string
 	// Options is a JSON document for the policy; empty: null.
 	Options json.RawMessage
 	// Forks is true when the policy runs each job in a child process, whose

@@ -29,7 +29,7 @@
 // and one answer to every frame sent. testdata/frames holds examples that both sides'
 // tests read.
 //
-//	send set-up   {harness: [[name, source], ...], policy, policy_name, output_cap, job_dir}
+//	send set-up   {harness: [[name, source], ...], policy: [[name, source], ...], output_cap, job_dir}
 //	reply ready   {ready: true, pid, version, implementation, executable, modules,
 //	              cpu_ns: [0, now], rss_bytes}
 //

@@ -53,10 +53,9 @@ harness.serve(3, 4, setup)
 // setup is the first frame: the sources, and what holds for the whole life of the
 // process.
 type setup struct {
-	Harness    [][2]string     `json:"harness"`
-	Policy     string          `json:"policy"`
-	PolicyName string          `json:"policy_name"`
-	Options    json.RawMessage `json:"options"`
-	OutputCap  int             `json:"output_cap"`
-	JobDir     string          `json:"job_dir"`
+	Harness   [][2]string     `json:"harness"`
+	Policy    [][2]string     `json:"policy"`
+	Options   json.RawMessage `json:"options"`
+	OutputCap int             `json:"output_cap"`
+	JobDir    string          `json:"job_dir"`
 }

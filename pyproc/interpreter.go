@@ -190,7 +190,7 @@ func (p *Interpreter) openPipes() ([]*os.File, error) {
 // awaitReady sends the sources and waits for the harness to say that it is ready.
 func (p *Interpreter) awaitReady(ctx context.Context) error {
 	body, err := json.Marshal(setup{
-		Harness: harnessSources(), Policy: p.spec.Policy, PolicyName: p.spec.PolicyName,
+		Harness: harnessSources(), Policy: p.spec.Policy,
 		Options: p.spec.Options, OutputCap: p.spec.OutputCap, JobDir: p.dir.path,
 	})
 	if err != nil {

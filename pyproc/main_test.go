@@ -91,7 +91,7 @@ func testPython() string {
 // testSpec is an interpreter that works beneath dir.
 func testSpec(dir string) Spec {
 	return Spec{
-		Python: testPython(), Policy: testPolicy, PolicyName: "<molt test policy>",
+		Python: testPython(), Policy: [][2]string{{"<molt test policy>", testPolicy}},
 		Dir: filepath.Join(dir, "interpreter"), Env: []string{"PATH=" + os.Getenv("PATH")},
 		OutputCap: testCap, ReadyTimeout: testTimeout, KillDelay: time.Second,
 	}

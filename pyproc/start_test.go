@@ -88,7 +88,7 @@ func TestStartBadPolicy(t *testing.T) {
 	t.Parallel()
 	for name, policy := range map[string]string{"SyntaxError": "def", "ZeroDivisionError": "1/0"} {
 		spec := testSpec(t.TempDir())
-		spec.Policy = policy
+		spec.Policy = [][2]string{{"<molt test policy>", policy}}
 		if _, err := Start(t.Context(), spec); err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "exit status 1") {
 			t.Errorf("policy %q: %v", policy, err)
 		}

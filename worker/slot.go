@@ -271,8 +271,7 @@ func (s *slot) spec() pyproc.Spec {
 	}
 	return pyproc.Spec{
 		Python: python,
-		Policy: s.pool.cfg.Mode.Policy, PolicyName: s.pool.cfg.Mode.PolicyName,
-		Options: s.pool.policy, Forks: s.pool.cfg.Mode.Forks,
+		Policy: s.pool.cfg.Mode.Policy, Options: s.pool.policy, Forks: s.pool.cfg.Mode.Forks,
 		Dir:          s.dir(),
 		Env:          s.environment(),
 		OutputCap:    s.pool.cfg.OutputCap,

@@ -53,7 +53,12 @@ def new_main(job):
 
 def run_code(job, done, main):
     """Compile and run the job in main; the value of a trailing expression goes to done."""
-    code, last, is_value = compile_job(job.code)
+    run_parts(compile_job(job.code), done, main)
+
+
+def run_parts(parts, done, main):
+    """Run what compile_job made of a job."""
+    code, last, is_value = parts
     namespace = main.__dict__
     if code is not None:
         exec(code, namespace)

@@ -39,8 +39,9 @@ def serve(control, result, settings):
     os.register_at_fork(after_in_child=after_fork_in_child)
     policy = ModuleType("molt_policy")
     policy.harness = own_module
-    INTERNAL_FILES.add(settings["policy_name"])
-    exec(compile(settings["policy"], settings["policy_name"], "exec"), policy.__dict__)
+    INTERNAL_FILES.update(name for name, source in settings["policy"])
+    for name, source in settings["policy"]:
+        exec(compile(source, name, "exec"), policy.__dict__)
     if hasattr(policy, "start"):
         policy.start(settings["options"])
     send(encode_ready())
