@@ -160,9 +160,13 @@ type service struct {
 // start runs a command in the background; the test's end stops it.
 func start(t *testing.T, args ...string) *service {
 	t.Helper()
+	return command{args: args}.start(t)
+}
+
+func (c command) start(t *testing.T) *service {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &service{t: t, stderr: newConsole(), cancel: cancel, done: make(chan struct{})}
-	c := command{args: args}
 	go func() {
 		defer close(s.done)
 		s.code = run(ctx, c.line(), c.stdio(io.Discard, s.stderr))
@@ -171,7 +175,7 @@ func start(t *testing.T, args ...string) *service {
 		cancel()
 		<-s.done
 		if t.Failed() {
-			t.Logf("molt %s wrote:\n%s", strings.Join(args, " "), s.stderr)
+			t.Logf("molt %s wrote:\n%s", strings.Join(c.args, " "), s.stderr)
 		}
 	})
 	return s
