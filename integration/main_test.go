@@ -6,10 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -24,6 +26,10 @@ import (
 
 // testTimeout bounds every wait of a test; reaching it is a failure.
 const testTimeout = 60 * time.Second
+
+// niceAsTests keeps the programs under test at the priority of the tests: a
+// machine that is busy with others would leave them no time.
+const niceAsTests = "MOLT_NICE=0"
 
 // The programs under test, built by TestMain.
 var moltPath, natsServerPath string
@@ -52,6 +58,30 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
+// TestSources looks at every file that the programs under test are built from.
+// What tests looked at is what the go command compares before it takes an
+// earlier run's outcome for this one's.
+func TestSources(t *testing.T) {
+	t.Parallel()
+	seen := 0
+	err := filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() && strings.HasPrefix(entry.Name(), ".") && path != ".." {
+			return filepath.SkipDir
+		}
+		if slices.Contains([]string{".go", ".py", ".mod", ".sum"}, filepath.Ext(path)) {
+			seen++
+			_, err = os.Stat(path)
+		}
+		return err
+	})
+	if err != nil || seen < 10 {
+		t.Errorf("%d sources, %v", seen, err)
+	}
+}
+
 func testContext(t testing.TB) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
@@ -76,7 +106,7 @@ type process struct {
 func start(t testing.TB, path string, args ...string) *process {
 	t.Helper()
 	p := &process{t: t, cmd: exec.Command(path, args...), done: make(chan struct{}), more: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), "NATS_URL=", "NO_COLOR=1")
+	p.cmd.Env = append(os.Environ(), "NATS_URL=", "NO_COLOR=1", niceAsTests)
 	p.cmd.Stdout = &p.stdout
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
@@ -195,7 +225,7 @@ func startWorker(t testing.TB, url, name string, args ...string) *process {
 func run(t *testing.T, stdin string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	cmd := exec.CommandContext(testContext(t), moltPath, args...)
-	cmd.Env = append(os.Environ(), "NATS_URL=", "NO_COLOR=1")
+	cmd.Env = append(os.Environ(), "NATS_URL=", "NO_COLOR=1", niceAsTests)
 	if stdin != "" {
 		cmd.Stdin = strings.NewReader(stdin)
 	}

@@ -112,6 +112,9 @@ func (b *batchRun) run(ctx context.Context, s *session) error {
 func (b *batchRun) salvage(s *session) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*interruptPatience)
 	defer cancel()
+	if s.worker != nil {
+		b.app.notef("interrupted: running jobs have %v to finish; a second signal ends at once", interruptPatience)
+	}
 	// What is still running then is given back: it counts as not done.
 	_ = s.drain(interruptPatience)
 	stored, err := b.stored(ctx)

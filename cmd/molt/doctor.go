@@ -94,6 +94,7 @@ func (a *app) doctorSettings(cmd *cobra.Command, f *doctorFlags) (configs.Config
 	if err != nil {
 		return cfg, worker.Config{}, err
 	}
+	cfg.Log.Level = clientLogLevel
 	if err := a.overlayPools(cmd, &cfg, &f.pool, &f.limit); err != nil {
 		return cfg, worker.Config{}, err
 	}

@@ -11,12 +11,27 @@ import (
 func main() { os.Exit(mainCode()) }
 
 func mainCode() int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	// After the first signal the default handling is back: a second one ends
-	// the process at once, and its interpreters die with it.
-	defer context.AfterFunc(ctx, stop)()
+	ctx, cancel := untilSignal()
+	defer cancel()
 	return run(ctx, os.Args[1:], stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Env: os.LookupEnv})
+}
+
+// untilSignal returns a context that the first signal ends. By then the default
+// handling is back: a second signal ends the process at once, and its
+// interpreters die with it.
+func untilSignal() (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		select {
+		case <-signals:
+		case <-ctx.Done():
+		}
+		signal.Stop(signals)
+		cancel()
+	}()
+	return ctx, cancel
 }
 
 // stdio is what a command has of the outside world.

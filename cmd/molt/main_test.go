@@ -59,8 +59,9 @@ func (c command) run(t *testing.T) outcome {
 }
 
 func (c command) runUntil(ctx context.Context) outcome {
-	var out, errs strings.Builder
-	code := run(ctx, c.line(), c.stdio(&out, &errs))
+	// Logs come from goroutines of their own, as they may to a real stream.
+	out, errs := newConsole(), newConsole()
+	code := run(ctx, c.line(), c.stdio(out, errs))
 	return outcome{stdout: out.String(), stderr: errs.String(), code: code}
 }
 

@@ -115,6 +115,7 @@ func (a *app) openClient(ctx context.Context, cmd *cobra.Command, c *connectionF
 	if err != nil {
 		return nil, err
 	}
+	cfg.Log.Level = clientLogLevel
 	if !serverNamed(cfg) {
 		return nil, withCode(exitNoServer, fmt.Errorf("molt %s needs a server: name one with --server or NATS_URL; `molt dev` starts one", cmd.Name()))
 	}

@@ -18,6 +18,10 @@ import (
 	"github.com/seed-0f8c9bb6/molt/worker"
 )
 
+// clientLogLevel is for commands that a person waits for; the file's is the
+// worker's.
+const clientLogLevel = "warn"
+
 // askTimeout bounds one question to the server.
 const askTimeout = 20 * time.Second
 
@@ -64,6 +68,7 @@ func (a *app) sessionSettings(cmd *cobra.Command, f *sessionFlags, interpreters 
 	if err != nil {
 		return cfg, err
 	}
+	cfg.Log.Level = clientLogLevel
 	if serverNamed(cfg) {
 		for _, name := range poolFlagNames {
 			if a.onCommandLine(cmd, name) {

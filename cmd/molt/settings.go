@@ -27,8 +27,6 @@ func (a *app) loadConfig(cmd *cobra.Command, c *connectionFlags) (configs.Config
 			return cfg, usageError(err)
 		}
 		cfg = loaded
-	} else {
-		cfg.Log.Level = "warn"
 	}
 	if err := c.overlay(a, cmd, &cfg); err != nil {
 		return cfg, err

@@ -72,9 +72,7 @@ func (a *app) workerSettings(cmd *cobra.Command, f *workerFlags) (configs.Config
 	if err != nil {
 		return cfg, err
 	}
-	if f.connection.config == "" {
-		cfg.Log.Level = "info"
-	} else if len(cfg.Pools) == 0 {
+	if f.connection.config != "" && len(cfg.Pools) == 0 {
 		return cfg, usageError(cfg.KeyErrorf("pools", "is missing or empty: list at least one pool with its name"))
 	}
 	flags := cmd.Flags()
