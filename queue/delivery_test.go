@@ -195,6 +195,44 @@ func TestUndecodableJobIsRejectedWhereAnAddressIsKnown(t *testing.T) {
 	}
 }
 
+// A job that a client sends and a pool finds too large is refused under the client's own
+// id, so that who waits for it hears of it.
+func TestTooLargeJobIsRefusedUnderItsID(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	ticket, err := b.client.Submit(testContext(t), "default", queue.Job{ID: "a/b c", Batch: "ü.1", Code: strings.Repeat("#", 2<<20)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := b.receive()
+	if d.Err == nil || d.Job.ID != "a/b c" || d.Job.Batch != "ü.1" || d.Digest != ticket.Digest {
+		t.Fatalf("%v, id %q, batch %q, digest %s", d.Err, d.Job.ID, d.Job.Batch, d.Digest)
+	}
+	if err := d.Complete(testContext(t), d.Refusal(queue.StatusRejected, "BadJob", d.Err.Error())); err != nil {
+		t.Fatal(err)
+	}
+	r, err := b.client.Wait(testContext(t), ticket)
+	if err != nil || r.Status != queue.StatusRejected || !strings.Contains(r.Error.Message, "max_job_bytes") {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+func TestParseMessageID(t *testing.T) {
+	t.Parallel()
+	digest := strings.Repeat("0f", 32)
+	for _, names := range [][2]string{{"jobs", "1"}, {"ü.1", "a/b %c"}} {
+		batch, id, got, ok := queue.ParseMessageID(queue.MessageID(names[0], names[1], digest) + ".2")
+		if !ok || batch != names[0] || id != names[1] || got != digest {
+			t.Errorf("%v: %q %q %q %v", names, batch, id, got, ok)
+		}
+	}
+	for _, other := range []string{"", "x", "a.b.c", "a..  " + digest, "a.b." + digest[1:] + "g", "%.b." + digest, "a%00.b." + digest, "." + digest} {
+		if _, _, _, ok := queue.ParseMessageID(other); ok {
+			t.Errorf("%q was taken for a job's message id", other)
+		}
+	}
+}
+
 func TestReplyToIsHeldToTheRules(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

@@ -96,8 +96,10 @@ func (q *Queue) Receive(m *nats.Msg) (*Delivery, error) {
 
 // decode fills in the job, its defaults, its digest and where results go.
 func (d *Delivery) decode() {
+	var claimed string
 	if limit := d.queue.policy.MaxJobBytes; d.Err == nil && limit > 0 && len(d.msg.Data) > limit {
 		d.Err = fmt.Errorf("the job's message has %d bytes, the pool takes %d: send less, or raise max_job_bytes", len(d.msg.Data), limit)
+		claimed = d.claimNames()
 	}
 	if d.Err == nil {
 		d.Encoding, d.Err = DetectEncoding(d.msg.Header.Get(HeaderContentType), d.msg.Data)
@@ -121,12 +123,26 @@ func (d *Delivery) decode() {
 	if d.Err != nil {
 		sum := sha256.Sum256(d.msg.Data)
 		d.Digest = hex.EncodeToString(sum[:])
+		if claimed != "" {
+			d.Digest = claimed
+		}
 		d.dropUnusableNames()
 	} else {
 		d.Digest = d.Job.Digest()
 	}
 	d.checkReplyTo()
 	d.ResultSubject = d.queue.subjects.Result(d.Namespace, d.Job.Batch, d.Job.ID)
+}
+
+// claimNames takes id and batch of a job whose body is not looked at from its message
+// id, so that its client hears of the refusal, and returns the digest that stands there.
+func (d *Delivery) claimNames() (digest string) {
+	batch, id, digest, ok := ParseMessageID(d.msg.Header.Get(nats.MsgIdHdr))
+	if !ok {
+		return ""
+	}
+	d.Job.Batch, d.Job.ID = batch, id
+	return digest
 }
 
 func (d *Delivery) defaults() {

@@ -1,7 +1,10 @@
 package queue
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"net/url"
 	"strings"
 )
 
@@ -98,6 +101,22 @@ func (s Subjects) DeadAll() string { return s.prefix + ".dead.>" }
 // the same job.
 func MessageID(batch, id, digest string) string {
 	return EscapeToken(batch) + "." + EscapeToken(id) + "." + digest
+}
+
+// ParseMessageID undoes MessageID; what follows the digest of a job that was queued
+// again is left out. It is false for ids that other clients chose.
+func ParseMessageID(s string) (batch, id, digest string, ok bool) {
+	parts := strings.SplitN(s, ".", 4)
+	if len(parts) < 3 || len(parts[2]) != hex.EncodedLen(sha256.Size) {
+		return "", "", "", false
+	}
+	batch, errBatch := url.PathUnescape(parts[0])
+	id, errID := url.PathUnescape(parts[1])
+	_, errDigest := hex.DecodeString(parts[2])
+	if errBatch != nil || errID != nil || errDigest != nil || CheckID("batch", batch) != nil || CheckID("id", id) != nil {
+		return "", "", "", false
+	}
+	return batch, id, parts[2], true
 }
 
 // EscapeToken percent-encodes what a NATS token can't safely hold: every byte

@@ -111,12 +111,13 @@ func (s *slot) start() {
 	s.generation++
 	s.executions = 0
 	interpreter, err := pyproc.Start(s.pool.running, s.spec())
-	s.report(err)
 	if err != nil {
+		s.report(err)
 		s.onStartFailed(err)
 		return
 	}
 	s.onStarted(interpreter)
+	s.report(nil)
 }
 
 // report tells the pool how the slot's first start went.
