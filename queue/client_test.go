@@ -259,6 +259,11 @@ func TestConnectErrorsNameTheRemedy(t *testing.T) {
 	if _, err := queue.Connect(queue.Connection{URL: "nats://127.0.0.1:1"}); !errors.Is(err, queue.ErrNoServer) || !strings.Contains(err.Error(), "--server") {
 		t.Errorf("no server: %v", err)
 	}
+	for _, url := range []string{"nats://me:s3cret@127.0.0.1:1", "me:s3cret@127.0.0.1:1", "nats://127.0.0.1:1,nats://s3cret@127.0.0.1:1"} {
+		if _, err := queue.Connect(queue.Connection{URL: url}); !errors.Is(err, queue.ErrNoServer) || strings.Contains(err.Error(), "s3cret") || !strings.Contains(err.Error(), "@127.0.0.1:1") {
+			t.Errorf("no server at %s: %v", url, err)
+		}
+	}
 	nc := connect(t, startServer(t, embednats.Options{NoJetStream: true}))
 	if err := queue.CheckJetStream(testContext(t), nc); !errors.Is(err, queue.ErrNoJetStream) || !strings.Contains(err.Error(), "-js") {
 		t.Errorf("no JetStream: %v", err)

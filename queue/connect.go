@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"strings"
 	"time"
@@ -56,16 +57,32 @@ func Connect(c Connection) (*nats.Conn, error) {
 	case err == nil:
 		return nc, nil
 	case errors.Is(err, nats.ErrAuthorization), strings.Contains(strings.ToLower(err.Error()), "authorization"):
-		return nil, fmt.Errorf("cannot connect to %s: the server refuses these credentials (%w): check --creds, --nkey, --user or --token", c.URL, err)
+		return nil, fmt.Errorf("cannot connect to %s: the server refuses these credentials (%w): check --creds, --nkey, --user or --token", redacted(c.URL), err)
 	case errors.Is(err, nats.ErrNoServers), errors.Is(err, nats.ErrTimeout), isDialError(err):
-		return nil, fmt.Errorf("cannot connect to %s: %w (%v): start a nats-server with JetStream there, or name another with --server", c.URL, ErrNoServer, err)
+		return nil, fmt.Errorf("cannot connect to %s: %w (%v): start a nats-server with JetStream there, or name another with --server", redacted(c.URL), ErrNoServer, err)
 	}
-	return nil, fmt.Errorf("cannot connect to %s: %w", c.URL, err)
+	return nil, fmt.Errorf("cannot connect to %s: %w", redacted(c.URL), err)
 }
 
 func isDialError(err error) bool {
-	var op interface{ Timeout() bool }
-	return errors.As(err, &op)
+	var op *net.OpError
+	var dns *net.DNSError
+	return errors.As(err, &op) || errors.As(err, &dns)
+}
+
+// redacted leaves passwords out of a list of URLs.
+func redacted(urls string) string {
+	list := strings.Split(urls, ",")
+	for i, one := range list {
+		start := strings.Index(one, "://") + 1
+		if start > 0 {
+			start += len("//")
+		}
+		if at := strings.LastIndex(one, "@"); at >= start {
+			list[i] = one[:start] + "…" + one[at:]
+		}
+	}
+	return strings.Join(list, ",")
 }
 
 func (c Connection) options() ([]nats.Option, error) {
