@@ -16,6 +16,7 @@ var mayImport = map[string][]string{
 	"queue/embednats":    {},
 	"pyproc":             {},
 	"isolation":          {"pyproc"},
+	"isolation/pyenv":    {}, // for tests: no package imports it
 	"worker":             {"queue", "pyproc", "isolation"},
 	"configs":            {},
 	"cmd/molt/benchmark": {"queue"},
