@@ -140,7 +140,7 @@ func Default() Config {
 func DefaultPool(name string) Pool {
 	return Pool{
 		Name:            name,
-		Isolation:       "shared",
+		Isolation:       "reset",
 		Interpreters:    CPUs(),
 		Python:          "python3",
 		Budget:          1000,

@@ -27,9 +27,6 @@ type Mode struct {
 	Leaks []string
 }
 
-// Default is the mode of a pool that names none.
-const Default = "shared"
-
 // table lists every mode. Order is the order of documentation.
 var table = []Mode{shared, reset, fork}
 

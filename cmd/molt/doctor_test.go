@@ -28,7 +28,7 @@ func TestDoctor(t *testing.T) {
 	}{
 		"fine": {[]string{"--server", url}, want{stdout: []string{"✓ configuration: ", "✓ Python: cpython 3.", "✓ NATS server: ", "✓ JetStream: ",
 			"✓ stream MOLT_JOBS_default: as molt needs it", "✓ streams MOLT_RESULTS, MOLT_DEAD: as molt needs it"}, not: []string{"✗"}}},
-		"embedded":               {nil, want{stdout: []string{"✓ embedded NATS server: a job ran in mode shared"}, not: []string{"✗"}}},
+		"embedded":               {nil, want{stdout: []string{"✓ embedded NATS server: a job ran in mode reset"}, not: []string{"✗"}}},
 		"embedded, another mode": {[]string{"--isolation", "fork"}, want{stdout: []string{"a job ran in mode fork"}}},
 		"nothing there yet":      {[]string{"--server", empty}, want{stdout: []string{"✓ stream MOLT_JOBS_default: not there yet: the first worker creates"}, not: []string{"✗"}}},
 		"no server": {[]string{"--server", "nats://127.0.0.1:1"}, want{code: exitFailure,

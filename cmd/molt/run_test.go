@@ -77,7 +77,7 @@ func TestRunJSON(t *testing.T) {
 	got := molt(t, "run", "--json", "-c", "print('a'); [1, None]")
 	want{}.check(t, got)
 	r := results(t, got.stdout)[0]
-	if r.Status != queue.StatusOK || string(r.Value) != "[1,null]" || r.Stdout != "a\n" || r.Isolation.Mode != "shared" {
+	if r.Status != queue.StatusOK || string(r.Value) != "[1,null]" || r.Stdout != "a\n" || r.Isolation.Mode != "reset" {
 		t.Errorf("%+v", r)
 	}
 	got = molt(t, "run", "--json", "--isolation", "fork", "-c", "raise SystemExit(3)")

@@ -43,7 +43,7 @@ func TestRunWithStore(t *testing.T) {
 	store := t.TempDir()
 	want{stdout: []string{"1\n"}, stderr: []string{"store: " + store}}.check(t, molt(t, "run", "--store", store, "-c", "1"))
 	want{stdout: []string{"2\n"}}.check(t, molt(t, "run", "--store", store, "-c", "2"))
-	want{code: exitNoServer, stderr: []string{"another shape", `"shared"`, `"fork"`}}.check(t, molt(t, "run", "--store", store, "--isolation", "fork", "-c", "3"))
+	want{code: exitNoServer, stderr: []string{"another shape", `"reset"`, `"fork"`}}.check(t, molt(t, "run", "--store", store, "--isolation", "fork", "-c", "3"))
 }
 
 func TestDevRefuses(t *testing.T) {
@@ -173,7 +173,7 @@ func TestWorkerCannot(t *testing.T) {
 		"no server":        {[]string{"--server", "nats://127.0.0.1:1", "--connect-timeout", "0"}, want{code: exitNoServer, stderr: []string{"127.0.0.1:1", "no NATS server there"}}},
 		"no server soon":   {[]string{"--server", "nats://127.0.0.1:1", "--connect-timeout", "10ms"}, want{code: exitNoServer, stderr: []string{"no NATS server there"}}},
 		"no JetStream":     {[]string{"--server", plain}, want{code: exitNoServer, stderr: []string{"JetStream is not enabled", "-js"}}},
-		"another mode":     {[]string{"--server", shared, "--isolation", "fork"}, want{code: exitNoServer, stderr: []string{"another shape", `"shared"`, `"fork"`}}},
+		"another mode":     {[]string{"--server", shared, "--isolation", "fork"}, want{code: exitNoServer, stderr: []string{"another shape", `"reset"`, `"fork"`}}},
 		"another shape":    {[]string{"--server", foreign}, want{code: exitNoServer, stderr: []string{"another shape", "MOLT_RESULTS", "prefix"}}},
 		"unknown key":      {[]string{"--config", unknown}, want{code: exitUsage, stderr: []string{unknown + ":3", `"budgt"`}}},
 		"no pools":         {[]string{"--config", noPools}, want{code: exitUsage, stderr: []string{noPools, "pools", "at least one"}}},
@@ -228,7 +228,7 @@ func TestPrecedence(t *testing.T) {
 		"flag":        {map[string]string{"MOLT_NAME": "of-environment"}, []string{"--name", "of-flag"}, `"name":"of-flag"`},
 		"empty":       {map[string]string{"MOLT_NAME": ""}, nil, `"name":"of-file"`},
 		"log format":  {map[string]string{"MOLT_LOG_FORMAT": "console"}, nil, `{"name": "of-file"`},
-		"pool's":      {map[string]string{"MOLT_INTERPRETERS": "2"}, nil, "default: 2 × shared"},
+		"pool's":      {map[string]string{"MOLT_INTERPRETERS": "2"}, nil, "default: 2 × reset"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := command{env: test.env, args: append([]string{"worker", "--config", config}, test.args...)}.start(t)
