@@ -47,6 +47,9 @@ type NATS struct {
 	Password string `yaml:"password"`
 	Token    string `yaml:"token"`
 	TLS      TLS    `yaml:"tls"`
+	// InboxPrefix is the first tokens of the subjects that the server answers to;
+	// empty: _INBOX.
+	InboxPrefix string `yaml:"inbox_prefix"`
 }
 
 // TLS holds paths of PEM files.

@@ -74,6 +74,7 @@ func (c *Config) Validate() error {
 	}
 	check(c.NATS.URL == "" || c.NATS.Context == "", "nats.context", "stands beside nats.url: keep the one that names the server")
 	c.validateURL(check)
+	check(c.NATS.InboxPrefix == "" || isPrefix(c.NATS.InboxPrefix), "nats.inbox_prefix", "%q is no prefix of subjects: use tokens between dots, without wildcards or spaces, such as _INBOX_alice", c.NATS.InboxPrefix)
 	check((c.NATS.TLS.Cert == "") == (c.NATS.TLS.Key == ""), "nats.tls", "needs cert and key together: add the missing one")
 	c.validateResults(check)
 	seen := make(map[string]int)
@@ -153,6 +154,8 @@ func isToken(s string) bool {
 		return !letter && (r < '0' || r > '9') && r != '_' && r != '-'
 	})
 }
+
+func isPrefix(s string) bool { return isPattern(s) && !strings.ContainsAny(s, "*>") }
 
 func isPattern(s string) bool {
 	tokens := strings.Split(s, ".")

@@ -105,8 +105,14 @@ type process struct {
 // start runs a program; what it still does at the test's end is killed.
 func start(t testing.TB, path string, args ...string) *process {
 	t.Helper()
+	return startWith(t, nil, path, args...)
+}
+
+// startWith is start with more in the environment.
+func startWith(t testing.TB, env []string, path string, args ...string) *process {
+	t.Helper()
 	p := &process{t: t, cmd: exec.Command(path, args...), done: make(chan struct{}), more: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), "NATS_URL=", "NO_COLOR=1", niceAsTests)
+	p.cmd.Env = append(append(os.Environ(), "NATS_URL=", "NO_COLOR=1", niceAsTests), env...)
 	p.cmd.Stdout = &p.stdout
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {

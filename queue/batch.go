@@ -3,17 +3,25 @@ package queue
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
 // Submitted is what became of one job of SubmitBatch.
 type Submitted struct {
 	Ticket Ticket
-	// Err is set when the job was not stored.
+	// Err is set when the job was not stored, and wraps what Submit's would.
 	Err error
+}
+
+// flight is a job whose publish is under way.
+type flight struct {
+	msg    *nats.Msg
+	ticket Ticket
+	future jetstream.PubAckFuture
+	err    error
 }
 
 // SubmitBatch publishes jobs without waiting for each acknowledgement, with at
@@ -21,21 +29,20 @@ type Submitted struct {
 // early when ctx ends or done returns false; jobs under way by then may be
 // stored, and are recognised as duplicates when they are submitted again.
 func (c *Client) SubmitBatch(ctx context.Context, pool string, jobs iter.Seq[Job], done func(Submitted) bool) error {
-	type flight struct {
-		ticket Ticket
-		future jetstream.PubAckFuture
-		err    error
+	if err := CheckPool(pool); err != nil {
+		return err
 	}
-	flights := make(chan flight, 256)
-	ctx, cancel := context.WithCancelCause(ctx)
+	watched, stop := watchPermission(ctx, c.nc, c.subjects.Jobs(pool, c.namespace))
+	defer stop()
+	ctx, cancel := context.WithCancelCause(watched)
 	defer cancel(nil)
+	flights := make(chan flight, 256)
 	go func() {
 		defer close(flights)
 		for job := range jobs {
-			msg, ticket, err := c.message(pool, job)
-			f := flight{ticket: ticket, err: err}
-			if err == nil {
-				f.future, f.err = c.js.PublishMsgAsync(msg)
+			f := flight{}
+			if f.msg, f.ticket, f.err = c.message(pool, job); f.err == nil {
+				f.future, f.err = c.js.PublishMsgAsync(f.msg)
 			}
 			select {
 			case flights <- f:
@@ -45,21 +52,8 @@ func (c *Client) SubmitBatch(ctx context.Context, pool string, jobs iter.Seq[Job
 		}
 	}()
 	for f := range flights {
-		s := Submitted{Ticket: f.ticket, Err: f.err}
-		if f.future != nil {
-			select {
-			case ack := <-f.future.Ok():
-				s.Ticket.Sequence, s.Ticket.Duplicate = ack.Sequence, ack.Duplicate
-			case err := <-f.future.Err():
-				s.Err = c.publishError(pool, err)
-			case <-ctx.Done():
-				s.Err = context.Cause(ctx)
-			}
-		}
-		if ctx.Err() != nil {
-			break
-		}
-		if !done(s) {
+		s := c.land(ctx, pool, f)
+		if ctx.Err() != nil || !done(s) {
 			break
 		}
 	}
@@ -70,43 +64,25 @@ func (c *Client) SubmitBatch(ctx context.Context, pool string, jobs iter.Seq[Job
 	return err
 }
 
-// errResultsLost ends an iteration whose consumer can't go on.
-var errResultsLost = errors.New("the results can't be read any further")
-
-// Results yields the results of one batch as they are stored: first those that
-// are there, then new ones until the caller stops or ctx ends. Each job's result
-// comes once.
-func (c *Client) Results(ctx context.Context, batch string) iter.Seq2[Result, error] {
-	return func(yield func(Result, error) bool) {
-		consumer, err := c.js.OrderedConsumer(ctx, c.subjects.ResultsStream(), jetstream.OrderedConsumerConfig{
-			FilterSubjects: []string{c.subjects.ResultsOfBatch(c.namespace, batch)},
-		})
-		if err != nil {
-			yield(Result{}, fmt.Errorf("cannot read the results of batch %q: %w", batch, err))
-			return
-		}
-		messages, err := consumer.Messages()
-		if err != nil {
-			yield(Result{}, fmt.Errorf("cannot read the results of batch %q: %w", batch, err))
-			return
-		}
-		stop := context.AfterFunc(ctx, messages.Stop)
-		defer messages.Stop()
-		defer stop()
-		for {
-			msg, err := messages.Next()
-			if ctx.Err() != nil {
-				yield(Result{}, context.Cause(ctx))
-				return
-			}
-			if err != nil {
-				yield(Result{}, fmt.Errorf("%w: batch %q: %w", errResultsLost, batch, err))
-				return
-			}
-			r, err := DecodeResult("", msg.Data())
-			if !yield(r, err) {
-				return
-			}
-		}
+// land waits for what becomes of one publish.
+func (c *Client) land(ctx context.Context, pool string, f flight) Submitted {
+	s := Submitted{Ticket: f.ticket, Err: f.err}
+	if f.future == nil {
+		return s
 	}
+	var ack *jetstream.PubAck
+	select {
+	case ack = <-f.future.Ok():
+	case err := <-f.future.Err():
+		s.Err = c.publishError(ctx, pool, err)
+	case <-ctx.Done():
+		s.Err = context.Cause(ctx)
+	}
+	if errors.Is(s.Err, ErrPoolFull) {
+		ack, s.Err = c.publishWhenRoom(ctx, pool, f.msg, s.Err)
+	}
+	if ack != nil && s.Err == nil {
+		s.Ticket.Sequence, s.Ticket.Duplicate = ack.Sequence, ack.Duplicate
+	}
+	return s
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cenkalti/backoff/v4"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
@@ -21,6 +22,9 @@ type ClientOptions struct {
 	// Encoding of the published jobs, and so of their results. The zero value
 	// is JSON.
 	Encoding Encoding
+	// FullPatience is how long Submit and SubmitBatch try again, with growing
+	// pauses, while the pool is full; 0: ErrPoolFull comes at once.
+	FullPatience time.Duration
 	// MaxInFlight bounds the publishes that wait for their acknowledgement in
 	// SubmitBatch; 0: 512.
 	MaxInFlight int
@@ -34,7 +38,7 @@ type Client struct {
 	subjects  Subjects
 	namespace string
 	encoding  Encoding
-	results   resultStore
+	patience  time.Duration
 }
 
 // Ticket identifies a job that was published.
@@ -65,13 +69,12 @@ func NewClient(nc *nats.Conn, o ClientOptions) (*Client, error) {
 	}
 	js, err := jetstream.New(nc,
 		jetstream.WithPublishAsyncMaxPending(o.MaxInFlight),
-		jetstream.WithPublishAsyncTimeout(20*time.Second))
+		jetstream.WithPublishAsyncTimeout(publishTimeout))
 	if err != nil {
 		return nil, err
 	}
 	return &Client{
-		nc: nc, js: js, subjects: subjects, namespace: o.Namespace, encoding: o.Encoding,
-		results: resultStore{nc: nc, js: js, stream: subjects.ResultsStream()},
+		nc: nc, js: js, subjects: subjects, namespace: o.Namespace, encoding: o.Encoding, patience: o.FullPatience,
 	}, nil
 }
 
@@ -79,19 +82,60 @@ func NewClient(nc *nats.Conn, o ClientOptions) (*Client, error) {
 func NewID() string { return nuid.Next() }
 
 // Submit publishes the job to the pool and returns when the server has stored
-// it. A job without an id gets one. The error wraps ErrNoPool, ErrPoolFull or
-// ErrTooLarge where that is the cause; the job was not stored then.
+// it. A job without an id gets one. The error wraps ErrNoPool, ErrPoolFull,
+// ErrForbidden or ErrTooLarge where that is the cause; the job was not stored
+// then. With ErrUnconfirmed it may have been: the ticket, which comes with every
+// error of the publication, has the id under which to submit it again.
 func (c *Client) Submit(ctx context.Context, pool string, job Job) (Ticket, error) {
 	msg, ticket, err := c.message(pool, job)
 	if err != nil {
 		return Ticket{}, err
 	}
-	ack, err := c.js.PublishMsg(ctx, msg)
+	ack, err := c.publish(ctx, pool, msg)
+	if errors.Is(err, ErrPoolFull) {
+		ack, err = c.publishWhenRoom(ctx, pool, msg, err)
+	}
 	if err != nil {
-		return Ticket{}, c.publishError(pool, err)
+		return ticket, err
 	}
 	ticket.Sequence, ticket.Duplicate = ack.Sequence, ack.Duplicate
 	return ticket, nil
+}
+
+// publishTimeout bounds the wait for a publish acknowledgement: a cluster that
+// chooses a new leader stalls publishes for 6 s, so that less than 15 s loses.
+const publishTimeout = 20 * time.Second
+
+func (c *Client) publish(ctx context.Context, pool string, msg *nats.Msg) (*jetstream.PubAck, error) {
+	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	defer cancel()
+	watched, stop := watchPermission(ctx, c.nc, msg.Subject)
+	defer stop()
+	ack, err := c.js.PublishMsg(watched, msg)
+	if err != nil {
+		return nil, c.publishError(watched, pool, err)
+	}
+	return ack, nil
+}
+
+// publishWhenRoom publishes again while the pool is full, as long as the
+// client's patience lasts.
+func (c *Client) publishWhenRoom(ctx context.Context, pool string, msg *nats.Msg, full error) (ack *jetstream.PubAck, err error) {
+	if c.patience <= 0 {
+		return nil, full
+	}
+	retry := backoff.NewExponentialBackOff(
+		backoff.WithInitialInterval(50*time.Millisecond),
+		backoff.WithMaxInterval(2*time.Second),
+		backoff.WithMaxElapsedTime(c.patience))
+	err = backoff.Retry(func() error {
+		ack, err = c.publish(ctx, pool, msg)
+		if err != nil && !errors.Is(err, ErrPoolFull) {
+			return backoff.Permanent(err)
+		}
+		return err
+	}, backoff.WithContext(retry, ctx))
+	return ack, err
 }
 
 // message encodes the job; nothing that the server would refuse is sent.
@@ -114,7 +158,7 @@ func (c *Client) message(pool string, job Job) (*nats.Msg, Ticket, error) {
 		Subject: c.subjects.Jobs(pool, c.namespace),
 		Data:    data,
 		Header: nats.Header{
-			nats.MsgIdHdr: []string{MessageID(job.Batch, job.ID, ticket.Digest)},
+			nats.MsgIdHdr: []string{MessageID(c.namespace, job.Batch, job.ID, ticket.Digest)},
 		},
 	}
 	if c.encoding == EncodingText { // the others are told by their first byte
@@ -126,112 +170,37 @@ func (c *Client) message(pool string, job Job) (*nats.Msg, Ticket, error) {
 	return msg, ticket, nil
 }
 
-func (c *Client) publishError(pool string, err error) error {
+// publishError says what became of a publication; ctx is what it was bound by.
+func (c *Client) publishError(ctx context.Context, pool string, err error) error {
 	var api *jetstream.APIError
 	switch {
+	case errors.Is(context.Cause(ctx), ErrForbidden):
+		return context.Cause(ctx)
 	case errors.Is(err, jetstream.ErrNoStreamResponse), errors.Is(err, nats.ErrNoResponders):
+		if missing := CheckJetStream(ctx, c.nc); errors.Is(missing, ErrNoJetStream) {
+			return missing
+		}
 		return fmt.Errorf("%w: no stream takes jobs for pool %q: start a worker of that pool first, or choose another with --pool", ErrNoPool, pool)
 	case errors.As(err, &api) && strings.Contains(api.Description, "exceeded"):
 		return fmt.Errorf("%w: stream %s says %q: wait until workers have caught up, or raise its caps", ErrPoolFull, c.subjects.JobsStream(pool), api.Description)
 	case errors.Is(err, nats.ErrMaxPayload):
 		return fmt.Errorf("%w for the server's max_payload of %d bytes", ErrTooLarge, c.nc.MaxPayload())
 	}
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	if isUnconfirmed(err) {
+		return fmt.Errorf("%w by pool %q: %w: it may be stored: submit it again under the same id", ErrUnconfirmed, pool, err)
+	}
 	return fmt.Errorf("cannot publish to pool %q: %w", pool, err)
 }
 
-// waitPoll is how often Wait looks for a result whose announcement it may have
-// missed (a reconnect, a message dropped for a slow client).
-const waitPoll = time.Second
-
-// announcedPoll is the first delay between looks at a result that was
-// announced but is not stored yet.
-const announcedPoll = time.Millisecond
-
-// Wait returns the job's result as soon as it is stored. The error wraps
-// ErrIDUsed when the stored result is of another job under the same id.
-func (c *Client) Wait(ctx context.Context, t Ticket) (Result, error) {
-	subject := c.subjects.Result(t.Namespace, t.Batch, t.ID)
-	// A publish reaches live subscribers even when the stream refuses it, so
-	// the announcement only says when to look; what counts is what is stored.
-	announced := make(chan *nats.Msg, 8)
-	sub, err := c.nc.ChanSubscribe(subject, announced)
-	if err != nil {
-		return Result{}, fmt.Errorf("cannot subscribe to %s: %w", subject, err)
-	}
-	defer func() { _ = sub.Unsubscribe() }()
-	delay := waitPoll
-	for {
-		stored, err := c.results.get(ctx, subject)
-		if err == nil {
-			return c.own(t, stored)
+// isUnconfirmed reports whether the publication may have arrived all the same.
+func isUnconfirmed(err error) bool {
+	for _, lost := range []error{context.Canceled, context.DeadlineExceeded, nats.ErrTimeout, jetstream.ErrAsyncPublishTimeout, nats.ErrDisconnected, nats.ErrConnectionClosed} {
+		if errors.Is(err, lost) {
+			return true
 		}
-		if !errors.Is(err, ErrNotFound) {
-			return Result{}, err
-		}
-		timer := time.NewTimer(delay)
-		select {
-		case <-announced:
-			delay = announcedPoll
-		case <-timer.C:
-			delay = min(2*delay, waitPoll)
-		case <-ctx.Done():
-			timer.Stop()
-			return Result{}, context.Cause(ctx)
-		}
-		timer.Stop()
 	}
-}
-
-// own decodes a stored result if it belongs to the ticket's job.
-func (c *Client) own(t Ticket, stored *Stored) (Result, error) {
-	r, err := stored.Result()
-	if err == nil && t.Digest != "" && r.JobDigest != t.Digest {
-		return Result{}, fmt.Errorf("%w: the result stored for id %q of batch %q has digest %s, this job %s: choose another id", ErrIDUsed, t.ID, t.Batch, r.JobDigest, t.Digest)
-	}
-	return r, err
-}
-
-// State says where a job is.
-type State string
-
-// The states that Lookup tells apart.
-const (
-	StateDone    State = "done"
-	StatePending State = "pending"
-	StateUnknown State = "unknown"
-)
-
-// Lookup tells what became of a job: its result when it is done, else whether
-// some pool still holds it. Pools are searched message by message, which takes
-// a few seconds a million waiting jobs.
-func (c *Client) Lookup(ctx context.Context, batch, id string) (State, Result, error) {
-	t := Ticket{Namespace: c.namespace, Batch: batch, ID: id}
-	if t.Batch == "" {
-		t.Batch = DefaultBatch
-	}
-	subject := c.subjects.Result(t.Namespace, t.Batch, t.ID)
-	look := func() (State, Result, error) {
-		stored, err := c.results.get(ctx, subject)
-		if errors.Is(err, ErrNotFound) {
-			return StateUnknown, Result{}, nil
-		}
-		if err != nil {
-			return "", Result{}, err
-		}
-		r, err := stored.Result()
-		return StateDone, r, err
-	}
-	state, r, err := look()
-	if state != StateUnknown || err != nil {
-		return state, r, err
-	}
-	pending, err := c.pending(ctx, t.Batch, t.ID)
-	if err != nil {
-		return "", Result{}, err
-	}
-	if pending {
-		return StatePending, Result{}, nil
-	}
-	// It may have finished while the pools were searched.
-	return look()
+	return false
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"strings"
 	"time"
@@ -34,12 +33,17 @@ type Connection struct {
 	TLSKey   string // path of its key
 	TLSCA    string // path of the authorities to trust
 
+	// InboxPrefix is the first tokens of the subjects that the server answers to;
+	// empty: _INBOX. With permissions each user has one of its own.
+	InboxPrefix string
+
 	// OnEvent is told of disconnects, reconnects and asynchronous errors.
 	OnEvent func(event string, err error)
 }
 
 // Connect opens a connection that reconnects for ever once it was up. The
-// error of a first attempt wraps ErrNoServer when nobody answered.
+// error of a first attempt wraps ErrNoServer when nobody answered, ErrCredentials
+// or ErrTLS where those are the cause; it holds no secret.
 func Connect(c Connection) (*nats.Conn, error) {
 	opts, err := c.options()
 	if err != nil {
@@ -48,26 +52,15 @@ func Connect(c Connection) (*nats.Conn, error) {
 	if c.Context != "" && c.URL == "" {
 		nc, _, err := natscontext.Connect(c.Context, opts...)
 		if err != nil {
-			return nil, fmt.Errorf("cannot connect with the NATS context %q: %w; `nats context ls` lists the contexts", c.Context, err)
+			return nil, c.connectError(fmt.Sprintf("the server of the NATS context %q (`nats context ls` lists the contexts)", c.Context), err)
 		}
 		return nc, nil
 	}
 	nc, err := nats.Connect(c.URL, opts...)
-	switch {
-	case err == nil:
-		return nc, nil
-	case errors.Is(err, nats.ErrAuthorization), strings.Contains(strings.ToLower(err.Error()), "authorization"):
-		return nil, fmt.Errorf("cannot connect to %s: the server refuses these credentials (%w): check --creds, --nkey, --user or --token", redacted(c.URL), err)
-	case errors.Is(err, nats.ErrNoServers), errors.Is(err, nats.ErrTimeout), isDialError(err):
-		return nil, fmt.Errorf("cannot connect to %s: %w (%v): start a nats-server with JetStream there, or name another with --server", redacted(c.URL), ErrNoServer, err)
+	if err != nil {
+		return nil, c.connectError(redacted(c.URL), err)
 	}
-	return nil, fmt.Errorf("cannot connect to %s: %w", redacted(c.URL), err)
-}
-
-func isDialError(err error) bool {
-	var op *net.OpError
-	var dns *net.DNSError
-	return errors.As(err, &op) || errors.As(err, &dns)
+	return nc, nil
 }
 
 // redacted leaves passwords out of a list of URLs.
@@ -107,6 +100,9 @@ func (c Connection) options() ([]nats.Option, error) {
 		// output in the commands.
 		opts = append(opts, nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
 	}
+	if c.InboxPrefix != "" {
+		opts = append(opts, nats.CustomInboxPrefix(c.InboxPrefix))
+	}
 	if c.Creds != "" {
 		opts = append(opts, nats.UserCredentials(c.Creds))
 	}
@@ -145,8 +141,12 @@ func CheckJetStream(ctx context.Context, nc *nats.Conn) error {
 	if err != nil {
 		return err
 	}
-	_, err = js.AccountInfo(ctx)
+	watched, stop := watchPermission(ctx, nc, "$JS.API.INFO")
+	defer stop()
+	_, err = js.AccountInfo(watched)
 	switch {
+	case errors.Is(context.Cause(watched), ErrForbidden):
+		return nil // this user may not ask; what it may do will show
 	case err == nil:
 		return nil
 	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, nats.ErrNoResponders):

@@ -221,7 +221,7 @@ func TestParseMessageID(t *testing.T) {
 	t.Parallel()
 	digest := strings.Repeat("0f", 32)
 	for _, names := range [][2]string{{"jobs", "1"}, {"ü.1", "a/b %c"}} {
-		batch, id, got, ok := queue.ParseMessageID(queue.MessageID(names[0], names[1], digest) + ".2")
+		batch, id, got, ok := queue.ParseMessageID(queue.MessageID("alice", names[0], names[1], digest) + ".2")
 		if !ok || batch != names[0] || id != names[1] || got != digest {
 			t.Errorf("%v: %q %q %q %v", names, batch, id, got, ok)
 		}

@@ -12,6 +12,22 @@ var (
 	ErrNoJetStream = errors.New("JetStream is not enabled")
 	// ErrNoPool: no stream takes the pool's jobs. The job was not stored.
 	ErrNoPool = errors.New("no such pool")
+	// ErrForbidden: the server's permissions don't let this user do that.
+	// Nothing was stored or read.
+	ErrForbidden = errors.New("not permitted")
+	// ErrUnconfirmed: the server did not confirm the job in time. Whether it is
+	// stored is unknown; the same job under the same id may be submitted again,
+	// and is recognised as a duplicate if it was.
+	ErrUnconfirmed = errors.New("the job's publication was not confirmed")
+	// ErrResultsLost: results of a batch can't be read any further. Those that
+	// were not read are still stored; a new iteration starts at the first.
+	ErrResultsLost = errors.New("the results can't be read any further")
+	// ErrCredentials: the server refuses the user, or the certificate. Nothing
+	// was sent.
+	ErrCredentials = errors.New("the server refuses these credentials")
+	// ErrTLS: the server's certificate is not trusted, or no secure connection
+	// comes about. Nothing was sent.
+	ErrTLS = errors.New("no secure connection")
 	// ErrPoolFull: the pool's stream reached its cap. The job was not stored.
 	ErrPoolFull = errors.New("the pool is full")
 	// ErrTooLarge: the encoded job exceeds what the server takes. It was not sent.

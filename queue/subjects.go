@@ -98,13 +98,18 @@ func (s Subjects) Dead(pool string) string { return s.prefix + ".dead." + pool }
 func (s Subjects) DeadAll() string { return s.prefix + ".dead.>" }
 
 // MessageID returns the id by which JetStream recognises a second publish of
-// the same job.
-func MessageID(batch, id, digest string) string {
-	return EscapeToken(batch) + "." + EscapeToken(id) + "." + digest
+// the same job. A pool's namespaces share its stream, whose message ids know no
+// subjects: without the namespace one producer's job would pass for another's.
+func MessageID(namespace, batch, id, digest string) string {
+	messageID := EscapeToken(batch) + "." + EscapeToken(id) + "." + digest
+	if namespace != "" && namespace != DefaultNamespace {
+		messageID += ".@" + namespace
+	}
+	return messageID
 }
 
-// ParseMessageID undoes MessageID; what follows the digest of a job that was queued
-// again is left out. It is false for ids that other clients chose.
+// ParseMessageID undoes MessageID; what follows the digest (the namespace, the number
+// of a job that was queued again) is left out. It is false for ids that other clients chose.
 func ParseMessageID(s string) (batch, id, digest string, ok bool) {
 	parts := strings.SplitN(s, ".", 4)
 	if len(parts) < 3 || len(parts[2]) != hex.EncodedLen(sha256.Size) {

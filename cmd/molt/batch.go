@@ -94,7 +94,6 @@ func (a *app) runBatch(ctx context.Context, cfg configs.Config, f *batchFlags, j
 		return infraUnlessKnown(ctx, err)
 	}
 	b.client = s.client
-	b.stored = func(ctx context.Context) (int, error) { return countStored(ctx, s, f.session.namespace, out.batch) }
 	if err = jobs.checkSizes(out.batch, int(s.nc.MaxPayload())); err == nil {
 		err = out.begin()
 	}

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
-	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/seed-0f8c9bb6/molt/queue"
@@ -34,13 +33,11 @@ const (
 
 // batchRun is one run of a batch: one goroutine publishes, one collects.
 type batchRun struct {
-	app    *app
-	jobs   *jobsFile
-	out    *resultsFile
-	pool   string
-	client *queue.Client
-	// stored counts the results of the batch that the server has.
-	stored   func(context.Context) (int, error)
+	app      *app
+	jobs     *jobsFile
+	out      *resultsFile
+	pool     string
+	client   *queue.Client
 	progress *progress
 	began    time.Time
 	before   int // jobs whose results an earlier run wrote
@@ -84,7 +81,7 @@ func (b *batchRun) run(ctx context.Context, s *session) error {
 	defer b.progress.stop()
 	served, cancel := s.whileServed(ctx)
 	defer cancel()
-	stored, err := b.stored(served)
+	stored, err := b.client.CountResults(served, b.out.batch)
 	if err != nil {
 		return err
 	}
@@ -117,7 +114,7 @@ func (b *batchRun) salvage(s *session) {
 	}
 	// What is still running then is given back: it counts as not done.
 	_ = s.drain(interruptPatience)
-	stored, err := b.stored(ctx)
+	stored, err := b.client.CountResults(ctx, b.out.batch)
 	if err != nil || stored == 0 {
 		return
 	}
@@ -143,6 +140,9 @@ func (b *batchRun) collect(ctx context.Context, stored int) error {
 		for r, err := range b.client.Results(ctx, b.out.batch) {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
+			}
+			if errors.Is(err, queue.ErrForbidden) || errors.Is(err, queue.ErrNoPool) {
+				return fmt.Errorf("cannot go on: %w", err)
 			}
 			if err != nil {
 				lost = err
@@ -358,33 +358,4 @@ func (f *fifo) pop() int {
 	index := f.items[0]
 	f.items = f.items[1:]
 	return index
-}
-
-// countStored returns how many results of the batch the server has.
-func countStored(ctx context.Context, s *session, namespace, batch string) (int, error) {
-	subjects, err := queue.NewSubjects(s.cfg.Prefix)
-	if err != nil {
-		return 0, err
-	}
-	js, err := jetstream.New(s.nc)
-	if err != nil {
-		return 0, err
-	}
-	name := subjects.ResultsStream()
-	consumer, err := js.CreateConsumer(ctx, name, jetstream.ConsumerConfig{
-		FilterSubject: subjects.ResultsOfBatch(namespace, batch),
-		AckPolicy:     jetstream.AckNonePolicy,
-		MemoryStorage: true,
-		HeadersOnly:   true,
-	})
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return 0, fmt.Errorf("cannot run the batch: %w: no worker has run on this server yet: start one first", queue.ErrNoPool)
-	}
-	if err != nil {
-		return 0, fmt.Errorf("cannot look for results of an earlier run: %w", err)
-	}
-	info := consumer.CachedInfo()
-	// It would go away by itself; nobody needs to wait for that.
-	_ = js.DeleteConsumer(ctx, name, info.Name)
-	return int(info.NumPending), nil
 }

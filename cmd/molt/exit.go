@@ -35,8 +35,8 @@ const exitCodes = `Exit codes:
     2  the command line, the configuration or a job is wrong: nothing ran
     3  the worker's side failed: infra_error, no interpreter or embedded
        server starts, lost results; batch: a job has no result or an infra_error
-    4  no NATS server there, JetStream disabled, no such pool, or a stream of
-       another shape
+    4  no NATS server there, or it refuses the user or the connection; JetStream
+       disabled, no such pool, no permission, or a stream of another shape
     5  result: the job is pending (or --timeout passed while waiting for it)
     6  result: the job is unknown
     7  worker, dev: jobs were killed at the drain deadline and given back
@@ -83,7 +83,8 @@ func exitCode(ctx context.Context, err error) int {
 		return exit.code
 	case ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(ctx))):
 		return exitInterrupted
-	case errors.Is(err, queue.ErrNoServer), errors.Is(err, queue.ErrNoJetStream), errors.Is(err, queue.ErrNoPool), errors.Is(err, queue.ErrShape):
+	case errors.Is(err, queue.ErrNoServer), errors.Is(err, queue.ErrNoJetStream), errors.Is(err, queue.ErrNoPool), errors.Is(err, queue.ErrShape),
+		errors.Is(err, queue.ErrCredentials), errors.Is(err, queue.ErrTLS), errors.Is(err, queue.ErrForbidden):
 		return exitNoServer
 	case errors.Is(err, queue.ErrTooLarge), errors.Is(err, queue.ErrIDUsed):
 		return exitUsage

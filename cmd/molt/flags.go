@@ -66,6 +66,7 @@ type connectionFlags struct {
 	config                             string
 	server, context                    string
 	creds, nkey, user, password, token string
+	inboxPrefix                        string
 	tlsCert, tlsKey, tlsCA             string
 	prefix, namespace, pool            string
 }
@@ -83,6 +84,7 @@ func (c *connectionFlags) add(flags *pflag.FlagSet) {
 		{&c.user, "user", "NATS_USER", "`NAME` to log in with", ""},
 		{&c.password, "password", "NATS_PASSWORD", "password", ""},
 		{&c.token, "token", "NATS_TOKEN", "authentication token", ""},
+		{&c.inboxPrefix, "inbox-prefix", "NATS_INBOX_PREFIX", "first tokens of the subjects that the server answers to (default: _INBOX)", ""},
 		{&c.tlsCert, "tlscert", "NATS_CERT", "TLS client certificate `FILE`", ""},
 		{&c.tlsKey, "tlskey", "NATS_KEY", "TLS client key `FILE`", ""},
 		{&c.tlsCA, "tlsca", "NATS_CA", "TLS authorities `FILE`", ""},
@@ -127,7 +129,8 @@ func (c *connectionFlags) overlay(a *app, cmd *cobra.Command, cfg *configs.Confi
 	}{
 		{"creds", c.creds, &cfg.NATS.Creds}, {"nkey", c.nkey, &cfg.NATS.NKey},
 		{"user", c.user, &cfg.NATS.User}, {"password", c.password, &cfg.NATS.Password},
-		{"token", c.token, &cfg.NATS.Token}, {"tlscert", c.tlsCert, &cfg.NATS.TLS.Cert},
+		{"token", c.token, &cfg.NATS.Token}, {"inbox-prefix", c.inboxPrefix, &cfg.NATS.InboxPrefix},
+		{"tlscert", c.tlsCert, &cfg.NATS.TLS.Cert},
 		{"tlskey", c.tlsKey, &cfg.NATS.TLS.Key}, {"tlsca", c.tlsCA, &cfg.NATS.TLS.CA},
 		{"prefix", c.prefix, &cfg.Prefix},
 	} {

@@ -71,7 +71,7 @@ func (a *app) result(cmd *cobra.Command, f *resultCommandFlags, id string) error
 	}
 	defer func() { _ = s.close() }()
 	state, r, err := s.client.Lookup(ctx, f.batch, id)
-	if err == nil && state == queue.StatePending && f.wait {
+	if err == nil && (state == queue.StatePending || state == queue.StateHidden) && f.wait {
 		state, r, err = a.await(ctx, s, f, id)
 	}
 	switch {
@@ -79,6 +79,8 @@ func (a *app) result(cmd *cobra.Command, f *resultCommandFlags, id string) error
 		return fmt.Errorf("cannot fetch the result of %q: %w", id, err)
 	case state == queue.StatePending:
 		return withCode(exitPending, fmt.Errorf("job %q of batch %q is pending: it waits or runs; --wait waits for it", id, f.batch))
+	case state == queue.StateHidden:
+		return withCode(exitPending, fmt.Errorf("job %q of batch %q has no result; whether it waits or is unknown is not for this user to see: --wait waits for it", id, f.batch))
 	case state == queue.StateUnknown:
 		return withCode(exitUnknown, fmt.Errorf("job %q of batch %q is unknown: it was never submitted, or its result is older than results are kept; check --batch and --namespace", id, f.batch))
 	case f.output:

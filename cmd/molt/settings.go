@@ -127,7 +127,8 @@ func connection(cfg configs.Config, name string, log *zap.Logger) queue.Connecti
 	return queue.Connection{
 		URL: n.URL, Context: n.Context, Name: name,
 		Creds: n.Creds, NKey: n.NKey, User: n.User, Password: n.Password, Token: n.Token,
-		TLSCert: n.TLS.Cert, TLSKey: n.TLS.Key, TLSCA: n.TLS.CA,
+		InboxPrefix: n.InboxPrefix,
+		TLSCert:     n.TLS.Cert, TLSKey: n.TLS.Key, TLSCA: n.TLS.CA,
 		OnEvent: func(event string, err error) {
 			log.Warn("NATS connection", zap.String("event", event), zap.Error(err))
 		},

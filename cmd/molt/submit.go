@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -60,7 +61,7 @@ func (a *app) submit(cmd *cobra.Command, f *submitFlags, args []string) error {
 	if err := checkReplyTo(s.cfg.Prefix, job.ReplyTo); err != nil {
 		return usageErrorf("cannot use --reply-to: %w", err)
 	}
-	if err := refuseUsedID(ctx, s.client, job); err != nil {
+	if err := refuseUsedID(ctx, s.client, f.connection.namespace, job); err != nil {
 		return err
 	}
 	ticket, err := s.client.Submit(ctx, f.connection.pool, job)
@@ -88,16 +89,16 @@ func checkReplyTo(prefix, subject string) error {
 
 // refuseUsedID saves a person from waiting for a job that workers will refuse.
 // Between two submitters at the same moment the worker decides.
-func refuseUsedID(ctx context.Context, client *queue.Client, job queue.Job) error {
+func refuseUsedID(ctx context.Context, client *queue.Client, namespace string, job queue.Job) error {
 	if job.ID == "" {
 		return nil
 	}
-	state, r, err := client.Lookup(ctx, job.Batch, job.ID)
-	if err != nil {
-		return fmt.Errorf("cannot tell whether the id %q is free: %w", job.ID, err)
-	}
-	if state == queue.StateDone && r.JobDigest != job.Digest() {
+	_, err := client.Fetch(ctx, queue.Ticket{Namespace: namespace, Batch: job.Batch, ID: job.ID, Digest: job.Digest()})
+	switch {
+	case err == nil, errors.Is(err, queue.ErrNotFound):
+		return nil
+	case errors.Is(err, queue.ErrIDUsed):
 		return fmt.Errorf("cannot submit the job: %w: id %q of batch %q has the result of another: choose another --id or --batch", queue.ErrIDUsed, job.ID, job.Batch)
 	}
-	return nil
+	return fmt.Errorf("cannot tell whether the id %q is free: %w", job.ID, err)
 }

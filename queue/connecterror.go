@@ -1,0 +1,86 @@
+package queue
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/nats-io/jwt/v2"
+	"github.com/nats-io/nats.go"
+)
+
+// connectError says why no connection to where came about and what to do about it.
+func (c Connection) connectError(where string, err error) error {
+	text := strings.ToLower(err.Error())
+	var (
+		authority x509.UnknownAuthorityError
+		invalid   x509.CertificateInvalidError
+		host      x509.HostnameError
+	)
+	say := func(kind error, remedy string) error {
+		return fmt.Errorf("cannot connect to %s: %w (%v): %s", where, kind, err, remedy)
+	}
+	switch {
+	case errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAccountAuthExpired):
+		return say(ErrCredentials, "they have expired: have new ones issued")
+	case errors.Is(err, nats.ErrAuthRevoked):
+		return say(ErrCredentials, "they were revoked: have new ones issued")
+	case errors.Is(err, nats.ErrAuthorization), strings.Contains(text, "authorization"):
+		return say(ErrCredentials, c.credentialsRemedy())
+	case errors.As(err, &authority):
+		return say(ErrTLS, "the server's certificate is of an authority that is not trusted here: name the authority's file with --tlsca")
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return say(ErrTLS, "the server's certificate has expired or is not valid yet: have it renewed, or set this machine's clock")
+	case errors.As(err, &host):
+		return say(ErrTLS, "the server's certificate is for other names: connect by one of them, or have it issued for this one")
+	case strings.Contains(text, "certificate required"), strings.Contains(text, "remote error: tls"):
+		return say(ErrTLS, c.certificateRemedy())
+	case errors.Is(err, nats.ErrSecureConnWanted):
+		return say(ErrTLS, "the server offers no TLS: configure it there, or leave the TLS settings and tls:// out")
+	case errors.Is(err, nats.ErrNoServers), errors.Is(err, nats.ErrTimeout), isDialError(err):
+		return fmt.Errorf("cannot connect to %s: %w (%v): start a nats-server with JetStream there, or name another with --server", where, ErrNoServer, err)
+	case strings.Contains(text, "tls"), strings.Contains(text, "x509"):
+		return say(ErrTLS, "check --tlsca, --tlscert and --tlskey")
+	}
+	return fmt.Errorf("cannot connect to %s: %w", where, err)
+}
+
+// credentialsRemedy looks for the reason in a credentials file, because the
+// server doesn't tell.
+func (c Connection) credentialsRemedy() string {
+	const check = "check --creds, --nkey, --user and --password, or --token"
+	if c.Creds == "" {
+		return check
+	}
+	data, err := os.ReadFile(c.Creds)
+	if err != nil {
+		return check
+	}
+	token, err := jwt.ParseDecoratedJWT(data)
+	if err != nil {
+		return c.Creds + " holds no credentials: name the file that was issued for this user"
+	}
+	user, err := jwt.DecodeUserClaims(token)
+	if err == nil && user.Expires != 0 && time.Now().Unix() > user.Expires {
+		return fmt.Sprintf("the credentials in %s expired at %s: have new ones issued", c.Creds, time.Unix(user.Expires, 0).UTC().Format(time.RFC3339))
+	}
+	return "the server does not know the account or user of " + c.Creds + ", or they were revoked: have new ones issued"
+}
+
+// certificateRemedy is for a server that ended the handshake.
+func (c Connection) certificateRemedy() string {
+	if c.TLSCert == "" {
+		return "the server wants a certificate of its clients: name one with --tlscert and --tlskey"
+	}
+	return "the server refuses the certificate in " + c.TLSCert + ": is it of an authority that the server trusts, and not expired?"
+}
+
+func isDialError(err error) bool {
+	var op *net.OpError
+	var dns *net.DNSError
+	return errors.As(err, &op) || errors.As(err, &dns)
+}

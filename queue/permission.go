@@ -1,0 +1,58 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// permissionPoll is how often a request under way looks whether the server has
+// refused it: a refusal comes as an error of the connection, not as a reply.
+const permissionPoll = 10 * time.Millisecond
+
+// watchPermission returns a context that ends with ErrForbidden when the server
+// says meanwhile that this user may not publish to the subject. The function
+// ends the watch.
+func watchPermission(ctx context.Context, nc *nats.Conn, subject string) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	before := nc.LastError()
+	go func() {
+		tick := time.NewTicker(permissionPoll)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				// Each refusal is an error of its own: an old one is told by identity.
+				if err := nc.LastError(); err != before && isRefusal(err, subject) {
+					cancel(forbidden(subject))
+					return
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return ctx, func() { cancel(nil) }
+}
+
+// isRefusal reports whether the server refused a publish to the subject, or to
+// one beneath it when it ends in a dot.
+func isRefusal(err error, subject string) bool {
+	if !errors.Is(err, nats.ErrPermissionViolation) {
+		return false
+	}
+	quoted := `"` + subject
+	if !strings.HasSuffix(subject, ".") {
+		quoted += `"`
+	}
+	// The library has the server's words in lower case.
+	return strings.Contains(strings.ToLower(err.Error()), strings.ToLower(quoted))
+}
+
+func forbidden(subject string) error {
+	return fmt.Errorf("%w: the server refuses publishing to %s: use another user, namespace or pool, or have its permissions extended (docs/security.md)", ErrForbidden, subject)
+}

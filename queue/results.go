@@ -1,0 +1,200 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// resultsInactive is how long the server keeps the reader of an iteration that
+// ended; a reader that goes on shows itself more often.
+const resultsInactive = time.Minute
+
+// ResultsOption changes what Results yields.
+type ResultsOption func(*resultsOptions)
+
+type resultsOptions struct {
+	tickets []Ticket
+	only    bool
+	inOrder bool
+}
+
+// Of ends the iteration after the results of these jobs, which must be of the
+// batch, and leaves out all others. The result of another job under one of their
+// ids comes as an error that wraps ErrIDUsed, in the place of that job's own.
+func Of(tickets ...Ticket) ResultsOption {
+	return func(o *resultsOptions) { o.tickets, o.only = tickets, true }
+}
+
+// InOrderOf is Of in the order of the tickets instead of as jobs complete. What
+// comes before its turn is held in memory.
+func InOrderOf(tickets ...Ticket) ResultsOption {
+	return func(o *resultsOptions) { o.tickets, o.only, o.inOrder = tickets, true, true }
+}
+
+// Results yields the results of one batch as they are stored: first those that
+// are there, then new ones until the caller stops or ctx ends, or, with Of and
+// InOrderOf, until all have come. Each job's result comes once. An error other
+// than of a single result ends the iteration: ctx's, or one that wraps
+// ErrForbidden, ErrNoPool or ErrResultsLost.
+func (c *Client) Results(ctx context.Context, batch string, options ...ResultsOption) iter.Seq2[Result, error] {
+	var o resultsOptions
+	for _, option := range options {
+		option(&o)
+	}
+	return func(yield func(Result, error) bool) {
+		s := newSequence(o, yield)
+		if o.only && len(s.missing) == 0 {
+			return
+		}
+		if err := c.follow(ctx, batch, s); err != nil {
+			yield(Result{}, err)
+		}
+	}
+}
+
+// follow passes the batch's results to the sequence until it has enough.
+func (c *Client) follow(ctx context.Context, batch string, s *sequence) error {
+	messages, err := c.openResults(ctx, batch)
+	if err != nil {
+		return err
+	}
+	defer messages.Stop()
+	defer context.AfterFunc(ctx, messages.Stop)()
+	for {
+		msg, err := messages.Next()
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil {
+			return fmt.Errorf("%w: batch %q: %w", ErrResultsLost, batch, err)
+		}
+		if !s.take(DecodeResult("", msg.Data())) {
+			return nil
+		}
+	}
+}
+
+// openResults makes the reader. The filter is part of the request's subject, so
+// that permissions can hold a producer to its namespace.
+func (c *Client) openResults(ctx context.Context, batch string) (jetstream.MessagesContext, error) {
+	watched, stop := watchPermission(ctx, c.nc, "$JS.API.CONSUMER.CREATE."+c.subjects.ResultsStream()+".")
+	defer stop()
+	consumer, err := c.js.OrderedConsumer(watched, c.subjects.ResultsStream(), jetstream.OrderedConsumerConfig{
+		FilterSubjects:    []string{c.subjects.ResultsOfBatch(c.namespace, batch)},
+		InactiveThreshold: resultsInactive,
+	})
+	if err != nil {
+		return nil, c.resultsError(watched, batch, err)
+	}
+	messages, err := consumer.Messages()
+	if err != nil {
+		return nil, c.resultsError(watched, batch, err)
+	}
+	return messages, nil
+}
+
+func (c *Client) resultsError(ctx context.Context, batch string, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		err = context.Cause(ctx)
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		return fmt.Errorf("cannot read the results of batch %q: %w: no worker has run on this server yet: start one first", batch, ErrNoPool)
+	}
+	return fmt.Errorf("cannot read the results of batch %q: %w", batch, err)
+}
+
+// CountResults returns how many results of the batch are stored.
+func (c *Client) CountResults(ctx context.Context, batch string) (int, error) {
+	watched, stop := watchPermission(ctx, c.nc, "$JS.API.CONSUMER.CREATE."+c.subjects.ResultsStream()+".")
+	defer stop()
+	consumer, err := c.js.CreateConsumer(watched, c.subjects.ResultsStream(), jetstream.ConsumerConfig{
+		FilterSubject: c.subjects.ResultsOfBatch(c.namespace, batch),
+		AckPolicy:     jetstream.AckNonePolicy,
+		MemoryStorage: true,
+		HeadersOnly:   true,
+		// It goes away by itself: deleting it would take a permission more.
+		InactiveThreshold: time.Second,
+	})
+	if err != nil {
+		return 0, c.resultsError(watched, batch, err)
+	}
+	return int(consumer.CachedInfo().NumPending), nil
+}
+
+// sequence turns what a stream holds into what the caller asked for.
+type sequence struct {
+	options resultsOptions
+	yield   func(Result, error) bool
+	seen    map[string]bool   // ids that came
+	missing map[string]Ticket // jobs asked for that have not come
+	held    map[string]outcome
+	next    int // the place in tickets of what InOrderOf yields next
+}
+
+type outcome struct {
+	result Result
+	err    error
+}
+
+func newSequence(o resultsOptions, yield func(Result, error) bool) *sequence {
+	s := &sequence{options: o, yield: yield, seen: make(map[string]bool), missing: make(map[string]Ticket), held: make(map[string]outcome)}
+	for _, t := range o.tickets {
+		s.missing[t.ID] = t
+	}
+	return s
+}
+
+// take passes on a result, unless nobody asked for it or it came before, and
+// reports whether to go on.
+func (s *sequence) take(r Result, err error) bool {
+	if err != nil {
+		return s.yield(Result{}, err)
+	}
+	if !s.options.only {
+		if s.seen[r.ID] {
+			return true
+		}
+		s.seen[r.ID] = true
+		return s.yield(r, nil)
+	}
+	t, wanted := s.missing[r.ID]
+	if !wanted {
+		return true
+	}
+	delete(s.missing, r.ID)
+	o := outcome{result: r}
+	if err := t.check(r); err != nil {
+		o = outcome{err: err}
+	}
+	if !s.options.inOrder {
+		return s.yield(o.result, o.err) && len(s.missing) > 0
+	}
+	s.held[t.ID] = o
+	return s.release()
+}
+
+// release yields what has its turn.
+func (s *sequence) release() bool {
+	for s.next < len(s.options.tickets) {
+		id := s.options.tickets[s.next].ID
+		o, here := s.held[id]
+		if !here {
+			if _, waiting := s.missing[id]; waiting {
+				return true
+			}
+			s.next++ // the ticket was named twice
+			continue
+		}
+		delete(s.held, id)
+		s.next++
+		if !s.yield(o.result, o.err) {
+			return false
+		}
+	}
+	return false
+}

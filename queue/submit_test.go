@@ -1,0 +1,130 @@
+package queue_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/seed-0f8c9bb6/molt/queue"
+)
+
+// Namespaces share a pool's stream, whose message ids know no subjects.
+func TestNamespacesAreNoDuplicatesOfEachOther(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	for _, namespace := range []string{"alice", "bob", "default"} {
+		c, err := queue.NewClient(b.nc, queue.ClientOptions{Namespace: namespace})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ticket, err := c.Submit(testContext(t), "default", queue.Job{ID: "x", Code: "1"}); err != nil || ticket.Duplicate {
+			t.Errorf("%s: %+v, %v", namespace, ticket, err)
+		}
+	}
+}
+
+func TestResultsOfTickets(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	ctx := testContext(t)
+	var tickets []queue.Ticket
+	for _, id := range []string{"a", "b", "c"} {
+		ticket, err := b.client.Submit(ctx, "default", queue.Job{ID: id, Batch: "x", Code: id})
+		if err != nil {
+			t.Fatal(err)
+		}
+		tickets = append(tickets, ticket)
+	}
+	<-b.serve(3)
+	c, bb, a := tickets[2], tickets[1], tickets[0]
+	read := func(option queue.ResultsOption) (ids string) {
+		for r, err := range b.client.Results(ctx, "x", option) {
+			if errors.Is(err, queue.ErrIDUsed) {
+				r.ID = "!"
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			ids += r.ID
+		}
+		return ids
+	}
+	other := a
+	other.Digest = bb.Digest
+	for name, c := range map[string]struct {
+		option queue.ResultsOption
+		want   string
+	}{
+		"as completed":   {queue.Of(c, bb, a), "abc"},
+		"some":           {queue.Of(c, a), "ac"},
+		"in order":       {queue.InOrderOf(c, a, bb), "cab"},
+		"twice":          {queue.InOrderOf(c, a, c), "ca"},
+		"none":           {queue.Of(), ""},
+		"of another job": {queue.InOrderOf(bb, other, c), "b!c"},
+	} {
+		if got := read(c.option); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}
+
+func TestFullPoolIsTriedAgainWhenAsked(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	ctx := testContext(t)
+	stream, err := b.js.Stream(ctx, "MOLT_JOBS_default")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := stream.CachedInfo().Config
+	config.MaxMsgs = 1
+	if _, err := b.js.UpdateStream(ctx, config); err != nil {
+		t.Fatal(err)
+	}
+	patient, err := queue.NewClient(b.nc, queue.ClientOptions{FullPatience: testTimeout})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := patient.Submit(ctx, "default", queue.Job{ID: "first", Code: "1"}); err != nil {
+		t.Fatal(err)
+	}
+	if ticket, err := b.client.Submit(ctx, "default", queue.Job{Code: "1"}); !errors.Is(err, queue.ErrPoolFull) || ticket.ID == "" {
+		t.Errorf("%+v, %v", ticket, err)
+	}
+	served := b.serve(5)
+	if _, err := patient.Submit(ctx, "default", queue.Job{Code: "1"}); err != nil {
+		t.Error(err)
+	}
+	err = patient.SubmitBatch(ctx, "default", func(yield func(queue.Job) bool) {
+		for i := range 3 {
+			if !yield(queue.Job{ID: fmt.Sprint(i), Batch: "x", Code: "1"}) {
+				return
+			}
+		}
+	}, func(s queue.Submitted) bool {
+		if s.Err != nil {
+			t.Error(s.Err)
+		}
+		return true
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	<-served
+}
+
+// What a caller does not know after ErrUnconfirmed, a second submit tells.
+func TestUnconfirmedSubmitCanBeRepeated(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	ended, cancel := context.WithCancel(testContext(t))
+	cancel()
+	ticket, err := b.client.Submit(ended, "default", queue.Job{Code: "1"})
+	if !errors.Is(err, queue.ErrUnconfirmed) || !errors.Is(err, context.Canceled) || ticket.ID == "" {
+		t.Fatalf("%+v, %v", ticket, err)
+	}
+	again, err := b.client.Submit(testContext(t), "default", queue.Job{ID: ticket.ID, Code: "1"})
+	if err != nil || again.Digest != ticket.Digest || b.waiting() != 1 {
+		t.Errorf("%+v, %v, %d waiting", again, err, b.waiting())
+	}
+}
