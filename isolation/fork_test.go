@@ -146,11 +146,12 @@ func TestForkedJobAgainstItsInterpreter(t *testing.T) {
 func TestForkedJobsShareNothing(t *testing.T) {
 	t.Parallel()
 	p := start(t, fork)
+	nice := do(t, p, code("import os; os.nice(0)")) // what the tests run at
 	ok(t, do(t, p, code("import sys, os, builtins, json, signal, random", "sys.path.append('/leak')", "sys.leak = builtins.leak = 1",
 		"os.environ['LEAK'] = '1'", "json.dumps = None", "signal.signal(signal.SIGTERM, signal.SIG_IGN)", "os.umask(0o777)", "random.seed(1)", "os.nice(1)")))
 	out := do(t, p, code("import sys, os, builtins, json, signal",
 		"[hasattr(sys, 'leak'), hasattr(builtins, 'leak'), 'LEAK' in os.environ, '/leak' in sys.path, json.dumps is None,",
-		" signal.getsignal(signal.SIGTERM) == signal.SIG_IGN, os.umask(0o22) == 0o777, os.nice(0) != 0]"))
+		" signal.getsignal(signal.SIGTERM) == signal.SIG_IGN, os.umask(0o22) == 0o777, os.nice(0) != "+*nice.Completion.Repr+"]"))
 	ok(t, out)
 	if got := string(out.Completion.Value); got != "[false,false,false,false,false,false,false,false]" {
 		t.Errorf("leaked: %s", got)
