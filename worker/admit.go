@@ -66,7 +66,7 @@ func (a *admission) admit(batch []*queue.Delivery) {
 func (p *pool) settleUnrun(d *queue.Delivery, now time.Time) bool {
 	switch {
 	case d.Stored() != nil:
-		p.settle(d, d.Answer)
+		p.settle(d, func(ctx context.Context) error { return p.answered(d.Answer(ctx)) })
 	case d.Err != nil:
 		p.log.Warn("rejected a job", zap.String("batch", d.Job.Batch), zap.String("id", d.Job.ID), zap.Error(d.Err))
 		p.complete(d, p.signed(d.Refusal(queue.StatusRejected, "BadJob", d.Err.Error())))
@@ -74,7 +74,8 @@ func (p *pool) settleUnrun(d *queue.Delivery, now time.Time) bool {
 		reason := fmt.Sprintf("%d deliveries ended without a result: the workers died or lost their leases while they had the job", p.cfg.Attempts)
 		p.log.Error("gave up on a job", zap.String("batch", d.Job.Batch), zap.String("id", d.Job.ID), zap.String("reason", reason))
 		r := p.signed(d.Refusal(queue.StatusInfraError, "AttemptsExhausted", reason))
-		p.settle(d, func(ctx context.Context) error { return d.Bury(ctx, reason, p.worker.cfg.Name, r) })
+		p.counts.dead.Add(1)
+		p.settle(d, func(ctx context.Context) error { return p.done(d, &r, d.Bury(ctx, reason, p.worker.cfg.Name, r)) })
 	case expired(d, now):
 		p.complete(d, p.expiredResult(d))
 	default:

@@ -13,6 +13,8 @@ import (
 type Config struct {
 	// Name identifies the worker in results and logs.
 	Name string
+	// Version is what the worker says that it is, in Status.
+	Version string
 	// Subjects names the streams.
 	Subjects queue.Subjects
 	// Results describes the result streams, should they have to be created.
@@ -27,6 +29,8 @@ type Config struct {
 	DrainTimeout time.Duration
 	// Log gets one line for each thing an operator should know.
 	Log *zap.Logger
+	// Observer is told how long jobs took; nil: nobody.
+	Observer Observer
 }
 
 // PoolConfig describes one pool on one worker.

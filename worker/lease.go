@@ -41,6 +41,7 @@ func (p *pool) extendLeases(wait time.Duration) {
 	for _, d := range p.leasedSince(time.Now().Add(-wait / 3)) {
 		group.Go(func() error {
 			err := d.Extend(ctx)
+			p.counts.extendedLease(err)
 			if err != nil && !errors.Is(err, context.Canceled) {
 				p.log.Warn("cannot extend a lease", zap.Error(err))
 			}

@@ -26,6 +26,10 @@ type pool struct {
 	queue  *queue.Queue
 	slots  []*slot
 
+	observer PoolObserver // nil: nobody
+	counts   counts
+	recycles *recycleLog
+
 	backlog *backlog
 	// kick wakes the intake when there is room again.
 	kick chan struct{}
@@ -76,6 +80,10 @@ func openPool(ctx context.Context, nc *nats.Conn, w *Worker, cfg PoolConfig) (*p
 		kick:    make(chan struct{}, 1),
 		inHand:  make(map[*queue.Delivery]struct{}),
 		started: make(chan error, cfg.Interpreters),
+	}
+	p.recycles = newRecycleLog(p.log)
+	if w.cfg.Observer != nil {
+		p.observer = w.cfg.Observer.Pool(p.name)
 	}
 	p.settlers = newSettlers(p)
 	p.fetching, p.stopFetching = context.WithCancelCause(context.Background())
@@ -149,6 +157,7 @@ func (p *pool) setPython(h pyproc.Hello) {
 // hold books a delivery that has arrived.
 func (p *pool) hold(d *queue.Delivery) {
 	p.busy.Add(1)
+	p.counts.arrived(d)
 	p.mu.Lock()
 	p.inHand[d] = struct{}{}
 	p.mu.Unlock()
@@ -176,7 +185,7 @@ func (p *pool) settle(d *queue.Delivery, complete func(context.Context) error) {
 }
 
 func (p *pool) complete(d *queue.Delivery, r queue.Result) {
-	p.settle(d, func(ctx context.Context) error { return d.Complete(ctx, r) })
+	p.settle(d, func(ctx context.Context) error { return p.done(d, &r, d.Complete(ctx, r)) })
 }
 
 // giveBack returns a job that waits or runs to the queue.
@@ -187,6 +196,7 @@ func (p *pool) giveBack(d *queue.Delivery, why string) {
 		p.log.Warn("cannot give a job back", zap.String("id", d.Job.ID), zap.Error(err))
 		return
 	}
+	p.counts.givenBack.Add(1)
 	p.log.Debug("gave a job back", zap.String("id", d.Job.ID), zap.String("why", why))
 }
 
@@ -211,6 +221,7 @@ func (p *pool) drain(ctx context.Context) error {
 	for _, d := range p.backlog.all() {
 		p.giveBack(d, "drained")
 	}
+	p.recycles.flush()
 	p.settlers.stop()
 	p.stopLeasing()
 	p.leaseWG.Wait()

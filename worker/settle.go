@@ -79,6 +79,7 @@ func (s *settlers) runSome(one settlement) (next settlement, more bool) {
 	renew := time.Now().Add(settleTimeout / 2)
 	for more = true; more && time.Now().Before(renew); one, more = <-s.work {
 		if err := one.complete(ctx); err != nil {
+			s.pool.counts.unsettled.Add(1)
 			s.pool.log.Warn("a job is not settled and will be delivered again",
 				zap.String("batch", one.delivery.Job.Batch), zap.String("id", one.delivery.Job.ID), zap.Error(err))
 		}

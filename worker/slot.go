@@ -49,12 +49,13 @@ const (
 )
 
 // slot is a place for one interpreter. Its goroutine, run, owns every field
-// but state, which others may read.
+// but state and view, which others may read.
 type slot struct {
 	pool   *pool
 	number int
 	log    *zap.Logger
 	state  atomic.Int32
+	view   slotView
 
 	interpreter *pyproc.Interpreter
 	hello       pyproc.Hello
@@ -131,6 +132,7 @@ func (s *slot) report(err error) {
 func (s *slot) onStarted(interpreter *pyproc.Interpreter) {
 	s.interpreter, s.hello = interpreter, interpreter.Hello()
 	s.pool.setPython(s.hello)
+	s.view.serves(interpreter, s.generation)
 	s.retry.Reset()
 	s.log.Debug("interpreter ready", zap.Int("generation", s.generation), zap.Int("pid", s.hello.PID))
 	s.to(StateIdle)
@@ -221,21 +223,23 @@ func (s *slot) killedFromOutside(o pyproc.Outcome) bool {
 func (s *slot) onOutcome(o pyproc.Outcome) {
 	switch {
 	case o.Taint != "":
-		s.recycle("tainted: " + o.Taint)
+		s.recycle(RecycleTainted, o.Taint)
 	case !o.Reusable:
-		s.recycle("it ended with the job")
+		s.recycle(RecycleJob, "it ended with the job")
 	case s.pool.cfg.Budget > 0 && s.executions >= s.pool.cfg.Budget:
-		s.recycle("budget of executions spent")
+		s.recycle(RecycleExecutions, "its budget is spent")
 	default:
 		s.to(StateIdle)
 	}
 }
 
-func (s *slot) onIdleDeath() { s.recycle("it died while idle") }
+func (s *slot) onIdleDeath() { s.recycle(RecycleDied, "it died while idle") }
 
 // recycle ends the interpreter; the slot starts the next.
-func (s *slot) recycle(reason string) {
-	s.log.Info("recycling an interpreter", zap.String("reason", reason), zap.Int("generation", s.generation), zap.Int("executions", s.executions))
+func (s *slot) recycle(reason RecycleReason, detail string) {
+	s.view.recycled(reason, detail, s.generation)
+	s.pool.counts.recycled(reason)
+	s.pool.recycles.write(s.log, reason, zap.String("detail", detail), zap.Int("generation", s.generation), zap.Int("executions", s.executions))
 	s.closeInterpreter()
 	s.to(StateStarting)
 }
@@ -253,6 +257,7 @@ func (s *slot) closeInterpreter() {
 	if s.interpreter == nil {
 		return
 	}
+	s.view.serves(nil, s.generation)
 	s.interpreter.Stop()
 	s.interpreter = nil
 	_ = os.RemoveAll(s.dir())

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
@@ -18,6 +20,9 @@ var ErrDrainDeadline = errors.New("jobs were killed at the drain deadline and gi
 // errStopped is the cause of everything that ends because the worker stops.
 var errStopped = errors.New("the worker stops")
 
+// errDraining is why a draining worker is not ready.
+var errDraining = errors.New("the worker drains")
+
 // Worker serves its pools until it is drained.
 type Worker struct {
 	cfg   Config
@@ -25,9 +30,14 @@ type Worker struct {
 	pools []*pool
 	dir   string
 
-	drain sync.Once
-	err   error
-	done  chan struct{}
+	host       string
+	startedAt  time.Time
+	connection *connectionWatch
+
+	draining atomic.Bool
+	drain    sync.Once
+	err      error
+	done     chan struct{}
 }
 
 // Start provisions the streams, starts the interpreters of every pool and
@@ -44,7 +54,11 @@ func Start(ctx context.Context, nc *nats.Conn, cfg Config) (*Worker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot make the worker's directory: %w", err)
 	}
-	w := &Worker{cfg: cfg, log: cfg.Log, dir: dir, done: make(chan struct{})}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	w := &Worker{cfg: cfg, log: cfg.Log, dir: dir, host: host, startedAt: time.Now(), done: make(chan struct{})}
 	for i := range cfg.Pools {
 		p, err := openPool(ctx, nc, w, cfg.Pools[i])
 		if err != nil {
@@ -53,6 +67,7 @@ func Start(ctx context.Context, nc *nats.Conn, cfg Config) (*Worker, error) {
 		}
 		w.pools = append(w.pools, p)
 	}
+	w.connection = watchConnection(nc)
 	if err := w.startPools(ctx); err != nil {
 		stopped, cancel := context.WithCancel(context.Background())
 		cancel()
@@ -78,12 +93,19 @@ func (w *Worker) startPools(ctx context.Context) error {
 	return nil
 }
 
-// Ready returns nil while every pool serves jobs, else why not.
+// Ready returns nil while the worker is connected and every pool serves jobs,
+// else why not.
 func (w *Worker) Ready() error {
 	select {
 	case <-w.done:
 		return errStopped
 	default:
+	}
+	if w.draining.Load() {
+		return errDraining
+	}
+	if err := w.connection.err(); err != nil {
+		return err
 	}
 	for _, p := range w.pools {
 		if err := p.ready(); err != nil {
@@ -108,6 +130,7 @@ func (w *Worker) Python(pool string) string {
 // still runs (ErrDrainDeadline), and returns when everything is settled. When
 // ctx ends, running jobs are killed and given back at once.
 func (w *Worker) Drain(ctx context.Context) error {
+	w.draining.Store(true)
 	w.drain.Do(func() {
 		errs := make([]error, len(w.pools))
 		var wg sync.WaitGroup
@@ -116,6 +139,7 @@ func (w *Worker) Drain(ctx context.Context) error {
 		}
 		wg.Wait()
 		w.err = errors.Join(append(errs, os.RemoveAll(w.dir))...)
+		w.connection.stop()
 		close(w.done)
 	})
 	<-w.done

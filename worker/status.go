@@ -1,0 +1,258 @@
+package worker
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/seed-0f8c9bb6/molt/pyproc"
+)
+
+// Status is a worker at one moment. Its JSON form is what the control subjects
+// answer and what `molt status --json` prints.
+type Status struct {
+	Name    string `json:"name"`
+	Version string `json:"version,omitempty"`
+	Host    string `json:"host"`
+	PID     int    `json:"pid"`
+	// StartedAt is when the worker was started.
+	StartedAt time.Time `json:"started_at"`
+	// Ready is true while every pool serves jobs; NotReady says why it is not.
+	Ready    bool   `json:"ready"`
+	NotReady string `json:"not_ready,omitempty"`
+	// State is "serving", "draining" or "stopped".
+	State      string           `json:"state"`
+	Connection ConnectionStatus `json:"connection"`
+	Pools      []PoolStatus     `json:"pools"`
+}
+
+// ConnectionStatus says how the worker stands with its server.
+type ConnectionStatus struct {
+	// State is "connected", "reconnecting" or "closed".
+	State string `json:"state"`
+	// Since is when that began.
+	Since time.Time `json:"since"`
+	// Server is the connected server's URL, without its password.
+	Server string `json:"server,omitempty"`
+	// Reconnects counts how often the connection came back.
+	Reconnects uint64 `json:"reconnects"`
+	// Error is what was wrong last, while it is not connected.
+	Error string `json:"error,omitempty"`
+}
+
+// PoolStatus is one pool on the worker.
+type PoolStatus struct {
+	Name      string `json:"name"`
+	Isolation string `json:"isolation"`
+	Python    string `json:"python,omitempty"`
+	// State is "starting", "serving", "unhealthy", "draining" or "drained";
+	// Reason says why it does not serve.
+	State  string `json:"state"`
+	Reason string `json:"reason,omitempty"`
+	// Waiting counts the jobs that the worker has fetched and not started,
+	// Running those that run.
+	Waiting int          `json:"waiting"`
+	Running int          `json:"running"`
+	Counts  Counts       `json:"counts"`
+	Slots   []SlotStatus `json:"slots"`
+}
+
+// SlotStatus is one slot. What belongs to its interpreter is zero while it has
+// none.
+type SlotStatus struct {
+	Slot  int    `json:"slot"`
+	State string `json:"state"`
+	// Generation counts the slot's interpreters from 1, Executions the jobs of
+	// the present one.
+	Generation int `json:"generation"`
+	Executions int `json:"executions"`
+	PID        int `json:"pid,omitempty"`
+	// RSSBytes is the resident memory of the interpreter's process at present.
+	RSSBytes int64 `json:"rss_bytes"`
+	// Modules is the number of loaded modules after its last job.
+	Modules int `json:"modules"`
+	// AgeMS is the time since the interpreter's start.
+	AgeMS int64 `json:"age_ms"`
+	// LastRecycle is why and when the slot's interpreter was replaced last.
+	LastRecycle *LastRecycle `json:"last_recycle,omitempty"`
+}
+
+// LastRecycle tells of the interpreter that was replaced last.
+type LastRecycle struct {
+	Reason     RecycleReason `json:"reason"`
+	Detail     string        `json:"detail,omitempty"`
+	Generation int           `json:"generation"`
+	At         time.Time     `json:"at"`
+}
+
+// slotView is what others may read of a slot while its goroutine works.
+type slotView struct {
+	now  atomic.Pointer[slotNow]
+	last atomic.Pointer[LastRecycle]
+}
+
+type slotNow struct {
+	interpreter *pyproc.Interpreter // nil: none is up
+	generation  int
+}
+
+// serves says which interpreter the slot has from now on; nil: none.
+func (v *slotView) serves(interpreter *pyproc.Interpreter, generation int) {
+	v.now.Store(&slotNow{interpreter: interpreter, generation: generation})
+}
+
+// recycled says why the interpreter of that generation was replaced.
+func (v *slotView) recycled(reason RecycleReason, detail string, generation int) {
+	v.last.Store(&LastRecycle{Reason: reason, Detail: detail, Generation: generation, At: time.Now()})
+}
+
+// Status returns what the worker is doing. It reads while the slots work on.
+func (w *Worker) Status() Status {
+	s := Status{
+		Name: w.cfg.Name, Version: w.cfg.Version, Host: w.host, PID: os.Getpid(),
+		StartedAt: w.startedAt, State: w.state(), Connection: w.connection.status(),
+	}
+	if err := w.Ready(); err != nil {
+		s.NotReady = err.Error()
+	} else {
+		s.Ready = true
+	}
+	for _, p := range w.pools {
+		s.Pools = append(s.Pools, p.status())
+	}
+	return s
+}
+
+func (w *Worker) state() string {
+	select {
+	case <-w.done:
+		return "stopped"
+	default:
+	}
+	if w.draining.Load() {
+		return "draining"
+	}
+	return "serving"
+}
+
+func (p *pool) status() PoolStatus {
+	s := PoolStatus{
+		Name: p.name, Isolation: p.cfg.Mode.Name, Python: p.python().Version,
+		Waiting: p.backlog.len(), Counts: p.counts.read(),
+	}
+	for _, slot := range p.slots {
+		one := slot.status()
+		if slot.State() == StateBusy {
+			s.Running++
+		}
+		s.Slots = append(s.Slots, one)
+	}
+	s.State, s.Reason = p.phase()
+	return s
+}
+
+// phase says whether the pool serves jobs, and why not.
+func (p *pool) phase() (state, reason string) {
+	err := p.ready()
+	switch {
+	case err == nil:
+		return "serving", ""
+	case p.fetching.Err() == nil:
+		return "unhealthy", err.Error()
+	case p.stopped():
+		return "drained", ""
+	}
+	return "draining", ""
+}
+
+// stopped reports whether every slot has ended.
+func (p *pool) stopped() bool {
+	for _, s := range p.slots {
+		if s.State() != StateStopped {
+			return false
+		}
+	}
+	return true
+}
+
+func (b *backlog) len() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.jobs)
+}
+
+func (s *slot) status() SlotStatus {
+	out := SlotStatus{Slot: s.number, State: s.State().String(), LastRecycle: s.view.last.Load()}
+	now := s.view.now.Load()
+	if now == nil {
+		return out
+	}
+	out.Generation = now.generation
+	if now.interpreter == nil {
+		return out
+	}
+	// An interpreter that has just ended has nothing to tell.
+	if stats, err := now.interpreter.Stats(); err == nil {
+		out.PID = now.interpreter.Hello().PID
+		out.Executions, out.RSSBytes, out.Modules = stats.Executions, stats.RSSBytes, stats.Modules
+		out.AgeMS = stats.Age.Milliseconds()
+	}
+	return out
+}
+
+// connectionWatch knows since when the connection is as it is.
+type connectionWatch struct {
+	nc      *nats.Conn
+	changes chan nats.Status
+	since   atomic.Pointer[time.Time]
+	done    chan struct{}
+}
+
+// watchConnection watches until stop is called.
+func watchConnection(nc *nats.Conn) *connectionWatch {
+	c := &connectionWatch{nc: nc, changes: nc.StatusChanged(nats.CONNECTED, nats.RECONNECTING, nats.CLOSED), done: make(chan struct{})}
+	now := time.Now()
+	c.since.Store(&now)
+	go func() {
+		defer close(c.done)
+		for range c.changes {
+			now := time.Now()
+			c.since.Store(&now)
+		}
+	}()
+	return c
+}
+
+func (c *connectionWatch) stop() {
+	c.nc.RemoveStatusListener(c.changes)
+	<-c.done
+}
+
+func (c *connectionWatch) status() ConnectionStatus {
+	s := ConnectionStatus{State: "reconnecting", Since: *c.since.Load(), Server: c.nc.ConnectedUrlRedacted(), Reconnects: c.nc.Stats().Reconnects}
+	switch {
+	case c.nc.IsConnected():
+		s.State = "connected"
+	case c.nc.IsClosed():
+		s.State = "closed"
+	}
+	if err := c.nc.LastError(); err != nil && s.State != "connected" {
+		s.Error = err.Error()
+	}
+	return s
+}
+
+// err returns nil while the connection is up.
+func (c *connectionWatch) err() error {
+	switch {
+	case c.nc.IsConnected():
+		return nil
+	case c.nc.IsClosed():
+		return errors.New("the connection to NATS is closed")
+	}
+	return fmt.Errorf("no connection to NATS for %v: it is tried again until it is back", time.Since(*c.since.Load()).Round(100*time.Millisecond))
+}
