@@ -82,6 +82,9 @@ func (c Connection) options() ([]nats.Option, error) {
 	opts := []nats.Option{
 		nats.Name(c.Name),
 		nats.MaxReconnects(-1),
+		// A user who is refused at a reconnect may be known again in a moment: new
+		// credentials are put in the file's place, a configuration is corrected.
+		nats.IgnoreAuthErrorAbort(),
 		nats.ReconnectWait(250 * time.Millisecond),
 		nats.ReconnectJitter(250*time.Millisecond, time.Second),
 		nats.Timeout(5 * time.Second),

@@ -37,7 +37,7 @@ func (c Connection) connectError(where string, err error) error {
 		return say(ErrTLS, "the server's certificate has expired or is not valid yet: have it renewed, or set this machine's clock")
 	case errors.As(err, &host):
 		return say(ErrTLS, "the server's certificate is for other names: connect by one of them, or have it issued for this one")
-	case strings.Contains(text, "certificate required"), strings.Contains(text, "remote error: tls"):
+	case strings.Contains(text, "remote error: tls"), strings.Contains(text, "after tls handshake"):
 		return say(ErrTLS, c.certificateRemedy())
 	case errors.Is(err, nats.ErrSecureConnWanted):
 		return say(ErrTLS, "the server offers no TLS: configure it there, or leave the TLS settings and tls:// out")
