@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -39,6 +40,10 @@ type Connection struct {
 
 	// OnEvent is told of disconnects, reconnects and asynchronous errors.
 	OnEvent func(event string, err error)
+	// Unbuffered makes publishes fail while the connection is down instead of
+	// keeping them for later. A worker needs that: a job that it gives back must
+	// not be given back minutes later, when the job is another worker's.
+	Unbuffered bool
 }
 
 // Connect opens a connection that reconnects for ever once it was up. The
@@ -88,6 +93,12 @@ func (c Connection) options() ([]nats.Option, error) {
 		nats.ReconnectWait(250 * time.Millisecond),
 		nats.ReconnectJitter(250*time.Millisecond, time.Second),
 		nats.Timeout(5 * time.Second),
+		// Credentials that have expired may be renewed: the file is read again at
+		// each attempt.
+		nats.IgnoreAuthErrorAbort(),
+	}
+	if c.Unbuffered {
+		opts = append(opts, nats.ReconnectBufSize(-1))
 	}
 	if on := c.OnEvent; on != nil {
 		opts = append(opts,
@@ -97,6 +108,8 @@ func (c Connection) options() ([]nats.Option, error) {
 				}
 			}),
 			nats.ReconnectHandler(func(*nats.Conn) { on("reconnected", nil) }),
+			nats.ReconnectErrHandler(occasionally(func(_ *nats.Conn, err error) { on("cannot reconnect", err) })),
+			nats.LameDuckModeHandler(func(*nats.Conn) { on("the server is about to shut down", nil) }),
 			nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { on("error", err) }))
 	} else {
 		// The library's own handler prints to stderr, which belongs to the job's
@@ -135,6 +148,21 @@ func (c Connection) options() ([]nats.Option, error) {
 		opts = append(opts, nats.ClientCert(c.TLSCert, c.TLSKey))
 	}
 	return opts, nil
+}
+
+// reconnectNews is how often failing reconnects are told of.
+const reconnectNews = 10 * time.Second
+
+// occasionally passes on the first of the calls that come close together: a
+// server that is gone for an hour need not fill the log.
+func occasionally(handle nats.ConnErrHandler) nats.ConnErrHandler {
+	var last atomic.Int64
+	return func(nc *nats.Conn, err error) {
+		now, before := time.Now().UnixNano(), last.Load()
+		if now-before >= int64(reconnectNews) && last.CompareAndSwap(before, now) {
+			handle(nc, err)
+		}
+	}
 }
 
 // CheckJetStream returns an error that wraps ErrNoJetStream when the

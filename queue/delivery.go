@@ -36,6 +36,7 @@ type Delivery struct {
 
 	mu      sync.Mutex
 	leased  time.Time // when the lease was last known to begin anew
+	lost    bool      // the lease ran out once: the job may be another worker's
 	settled bool
 }
 
@@ -48,34 +49,6 @@ func (d *Delivery) Foreign() bool { return d.stored != nil && d.stored.digest() 
 
 // Waited returns how long the delivery has been in this worker's hands.
 func (d *Delivery) Waited(now time.Time) time.Duration { return now.Sub(d.received) }
-
-// Extend renews the lease; the job goes to another worker when AckWait passes
-// without. It waits for the server's confirmation.
-func (d *Delivery) Extend(ctx context.Context) error {
-	asked := time.Now()
-	if _, err := d.queue.nc.RequestWithContext(ctx, d.msg.Reply, []byte("+WPI")); err != nil {
-		return fmt.Errorf("cannot extend the lease of job %s: %w", d.Job.ID, err)
-	}
-	d.mu.Lock()
-	d.leased = asked
-	d.mu.Unlock()
-	return nil
-}
-
-// LeaseHeld reports whether the job is still this worker's alone, as far as
-// this worker can know.
-func (d *Delivery) LeaseHeld(now time.Time) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return now.Sub(d.leased) < d.queue.policy.AckWait
-}
-
-// LeasedBefore reports whether the lease was last renewed before t.
-func (d *Delivery) LeasedBefore(t time.Time) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.leased.Before(t)
-}
 
 // Complete stores the result, replies and acknowledges. When the job turns out
 // to have a stored result already, that one counts: the reply carries it.
@@ -93,14 +66,16 @@ func (d *Delivery) Complete(ctx context.Context, r Result) error {
 		return d.completeStored(ctx)
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("job %s: %w", d.Job.ID, err), d.nak(0))
+		// The job did its part: this delivery does not count.
+		err = fmt.Errorf("job %s: %w", d.Job.ID, err)
+		return errors.Join(err, d.giveBack(ctx, GiveBack{Delay: RetryDelay(d.Attempt), Excused: true, Reason: "its result could not be stored"}))
 	}
 	return d.replyAndAck(ctx, msg)
 }
 
 // completeStored settles a job whose result another delivery stored.
 func (d *Delivery) completeStored(ctx context.Context) error {
-	stored, err := d.queue.results.get(ctx, d.ResultSubject)
+	stored, err := d.queue.results.patientGet(ctx, d.ResultSubject)
 	if err != nil {
 		return fmt.Errorf("job %s: %w", d.Job.ID, err)
 	}
@@ -131,7 +106,7 @@ func (d *Delivery) answer(ctx context.Context) error {
 // second result under the id.
 func (d *Delivery) refuseForeign(ctx context.Context) error {
 	reason := fmt.Sprintf("the id %q of batch %q is used by another job (digest %s): choose another id", d.Job.ID, d.Job.Batch, d.stored.digest())
-	if err := d.bury(ctx, reason, ""); err != nil {
+	if err := d.bury(ctx, Death{Reason: reason, Attempts: d.Attempt}); err != nil {
 		return err
 	}
 	r := d.Refusal(StatusRejected, "IdUsed", reason)
@@ -142,19 +117,28 @@ func (d *Delivery) refuseForeign(ctx context.Context) error {
 	return d.replyAndAck(ctx, msg)
 }
 
-// Bury records the job in the dead stream with its payload and headers, the
-// reason and the worker, then completes it with the result.
-func (d *Delivery) Bury(ctx context.Context, reason, worker string, r Result) error {
+// Death is what the dead stream records of a job beside its message.
+type Death struct {
+	Reason string
+	// Attempts is how many deliveries counted.
+	Attempts int
+	// Worker had the job last.
+	Worker string
+}
+
+// Bury records the job in the dead stream with its payload and headers, and
+// then completes it with the result.
+func (d *Delivery) Bury(ctx context.Context, death Death, r Result) error {
 	if d.isSettled() {
 		return ErrSettled
 	}
-	if err := d.bury(ctx, reason, worker); err != nil {
+	if err := d.bury(ctx, death); err != nil {
 		return err
 	}
 	return d.Complete(ctx, r)
 }
 
-func (d *Delivery) bury(ctx context.Context, reason, worker string) error {
+func (d *Delivery) bury(ctx context.Context, death Death) error {
 	msg := nats.NewMsg(d.queue.subjects.Dead(d.queue.pool))
 	msg.Data = d.msg.Data
 	for key, values := range d.msg.Header {
@@ -162,12 +146,13 @@ func (d *Delivery) bury(ctx context.Context, reason, worker string) error {
 	}
 	// The job's own message id would make JetStream drop a second burial after
 	// a requeue; one per delivery keeps a retried publish single.
-	msg.Header.Set(nats.MsgIdHdr, fmt.Sprintf("%s.%d.%d", d.queue.pool, d.Sequence, d.Attempt))
-	msg.Header.Set(HeaderDeadReason, reason)
-	msg.Header.Set(HeaderDeadAttempts, strconv.Itoa(d.Attempt))
+	msg.Header.Set(nats.MsgIdHdr, fmt.Sprintf("%s.%s.%d", d.queue.pool, d.sequenceID(), d.Attempt))
+	msg.Header.Set(HeaderDeadJob, MessageID(d.Namespace, d.Job.Batch, d.Job.ID, d.Digest))
+	msg.Header.Set(HeaderDeadReason, death.Reason)
+	msg.Header.Set(HeaderDeadAttempts, strconv.Itoa(death.Attempts))
 	msg.Header.Set(HeaderDeadSubject, d.msg.Subject)
-	if worker != "" {
-		msg.Header.Set(HeaderDeadWorker, worker)
+	if death.Worker != "" {
+		msg.Header.Set(HeaderDeadWorker, death.Worker)
 	}
 	if err := d.queue.results.put(ctx, msg); err != nil {
 		return fmt.Errorf("cannot record the dead job %s: %w", d.Job.ID, err)
@@ -190,30 +175,6 @@ func (d *Delivery) Refusal(status Status, kind, message string) Result {
 // FormatTime returns the time as results carry it: RFC 3339 in UTC.
 func FormatTime(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
 
-// GiveBack returns the job to the queue for another delivery after the delay.
-// A worker that may have lost the lease gives nothing back: the job is
-// another's, and a late refusal would start it a third time.
-func (d *Delivery) GiveBack(delay time.Duration) error {
-	if !d.settle() {
-		return ErrSettled
-	}
-	return d.nak(delay)
-}
-
-func (d *Delivery) nak(delay time.Duration) error {
-	if !d.LeaseHeld(time.Now()) {
-		return nil
-	}
-	body := []byte("-NAK")
-	if delay > 0 {
-		body = fmt.Appendf(nil, `-NAK {"delay": %d}`, delay.Nanoseconds())
-	}
-	if err := d.queue.nc.Publish(d.msg.Reply, body); err != nil {
-		return fmt.Errorf("cannot give job %s back: %w", d.Job.ID, err)
-	}
-	return nil
-}
-
 func (d *Delivery) resultMessage(r Result) (*nats.Msg, error) {
 	data, err := fitResult(d.Encoding, r, int(d.queue.nc.MaxPayload())-headerAllowance)
 	if err != nil {
@@ -224,15 +185,17 @@ func (d *Delivery) resultMessage(r Result) (*nats.Msg, error) {
 }
 
 // replyAndAck sends the result to reply_to, if there is one, and takes the job
-// off the queue. A failed acknowledgement is harmless for the job: it comes
-// again and is answered from the store.
+// off the queue; both are tried again while the connection is down. A failed
+// acknowledgement is harmless for the job: it comes again and is answered from
+// the store.
 func (d *Delivery) replyAndAck(ctx context.Context, result *nats.Msg) error {
 	if d.Job.ReplyTo != "" {
-		if err := d.queue.nc.Publish(d.Job.ReplyTo, result.Data); err != nil {
+		reply := func() error { return d.queue.nc.Publish(d.Job.ReplyTo, result.Data) }
+		if err := d.queue.retry(ctx, ackPatience, reply); err != nil {
 			return fmt.Errorf("cannot reply to job %s: %w", d.Job.ID, err)
 		}
 	}
-	if _, err := d.queue.nc.RequestWithContext(ctx, d.msg.Reply, []byte("+ACK")); err != nil {
+	if err := d.queue.retry(ctx, ackPatience, func() error { return d.request(ctx, "+ACK") }); err != nil {
 		return fmt.Errorf("cannot acknowledge job %s, whose result is stored: %w", d.Job.ID, err)
 	}
 	return nil

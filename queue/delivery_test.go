@@ -49,7 +49,7 @@ func TestSettlingTwiceIsAnError(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, err := range map[string]error{
-		"complete": d.Complete(testContext(t), okResult(d)), "give back": d.GiveBack(0), "answer": d.Answer(testContext(t)),
+		"complete": d.Complete(testContext(t), okResult(d)), "give back": d.GiveBack(testContext(t), queue.GiveBack{}), "answer": d.Answer(testContext(t)),
 	} {
 		if !errors.Is(err, queue.ErrSettled) {
 			t.Errorf("%s after complete: %v", name, err)
@@ -290,7 +290,7 @@ func TestExtendKeepsTheJobAndAnExpiredLeaseMovesIt(t *testing.T) {
 	if d.LeaseHeld(time.Now()) {
 		t.Error("the first worker believes to hold the lease still")
 	}
-	if err := d.GiveBack(0); err != nil {
+	if err := d.GiveBack(testContext(t), queue.GiveBack{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := taken.Complete(ctx, okResult(taken)); err != nil {
@@ -307,7 +307,7 @@ func TestGiveBackRedeliversAtOnce(t *testing.T) {
 	b.publish("molt.jobs.default", nil, `{"code":"1"}`)
 	d := b.receive()
 	start := time.Now()
-	if err := d.GiveBack(0); err != nil {
+	if err := d.GiveBack(testContext(t), queue.GiveBack{}); err != nil {
 		t.Fatal(err)
 	}
 	again := b.receive()
@@ -338,7 +338,7 @@ func TestClosedSourceLosesNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := d.GiveBack(0); err != nil {
+		if err := d.GiveBack(testContext(t), queue.GiveBack{}); err != nil {
 			t.Fatal(err)
 		}
 		given++
@@ -386,7 +386,7 @@ func TestBuryKeepsThePayloadAndTheReason(t *testing.T) {
 	b.publish("molt.jobs.default", nats.Header{"Custom": {"kept"}, nats.MsgIdHdr: {"jobs.x.1"}}, body)
 	d := b.receive()
 	r := d.Refusal(queue.StatusInfraError, "AttemptsExhausted", "gave up")
-	if err := d.Bury(testContext(t), "gave up", "w1", r); err != nil {
+	if err := d.Bury(testContext(t), queue.Death{Reason: "gave up", Attempts: 1, Worker: "w1"}, r); err != nil {
 		t.Fatal(err)
 	}
 	stream, err := b.js.Stream(testContext(t), b.subjects.DeadStream())

@@ -40,6 +40,9 @@ var (
 	ErrShape = errors.New("the stream has another shape")
 	// ErrNotFound: there is neither a stored result nor a waiting job.
 	ErrNotFound = errors.New("unknown job")
+	// ErrLeaseLost: the job may be another worker's by now. Its result may still
+	// be stored, and the job acknowledged; nothing else.
+	ErrLeaseLost = errors.New("the lease is lost")
 	// ErrSettled: the delivery was settled before; the earlier call counts.
 	ErrSettled = errors.New("the delivery is settled already")
 )

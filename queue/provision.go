@@ -57,6 +57,9 @@ const (
 	DefaultResultsMaxAge   = 24 * time.Hour
 	DefaultDeadMaxAge      = 14 * 24 * time.Hour
 	maxWaitingPulls        = 4096
+	// minAckPending is the least limit of jobs in workers' hands or waiting for
+	// a retry that an operator may set.
+	minAckPending = 10_000
 )
 
 func storage(memory bool) jetstream.StorageType {
@@ -99,7 +102,8 @@ func EnsurePool(ctx context.Context, js jetstream.JetStream, s Subjects, p PoolS
 	return ensureConsumer(ctx, stream, s.JobsConsumer(), p.AckWait)
 }
 
-// EnsureResults creates or checks the result stream and the dead stream.
+// EnsureResults creates or checks the streams that every pool shares: results,
+// dead jobs, and control.
 func EnsureResults(ctx context.Context, js jetstream.JetStream, s Subjects, r ResultStreams) error {
 	maxBytes := r.MaxBytes
 	if maxBytes == 0 {
@@ -123,6 +127,9 @@ func EnsureResults(ctx context.Context, js jetstream.JetStream, s Subjects, r Re
 		AllowDirect: true,
 	})
 	if err != nil {
+		return err
+	}
+	if err := ensureControl(ctx, js, s, r); err != nil {
 		return err
 	}
 	_, err = ensureStream(ctx, js, jetstream.StreamConfig{
@@ -226,6 +233,8 @@ func consumerDifference(want, got jetstream.ConsumerConfig) string {
 		return fmt.Sprintf("ack wait %v where this worker is configured with %v", got.AckWait, want.AckWait)
 	case got.MaxDeliver != want.MaxDeliver:
 		return fmt.Sprintf("max deliver %d where molt needs no limit (-1)", got.MaxDeliver)
+	case got.MaxAckPending > 0 && got.MaxAckPending < minAckPending:
+		return fmt.Sprintf("max ack pending %d, with which jobs that wait for their retry would stall the pool, where molt needs no limit (-1) or at least %d", got.MaxAckPending, minAckPending)
 	case len(got.BackOff) != 0:
 		return "a backoff list, which makes delayed redeliveries come at the wrong time"
 	case got.FilterSubject != "" || len(got.FilterSubjects) != 0:

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -24,7 +25,7 @@ type Queue struct {
 	pool     string
 	results  resultStore
 	consumer jetstream.Consumer
-	created  time.Time // the stream's creation, part of default ids
+	created  atomic.Int64 // the stream's creation, Unix seconds: part of default ids
 	policy   Policy
 }
 
@@ -58,13 +59,14 @@ func Open(ctx context.Context, nc *nats.Conn, s Subjects, pool PoolStream, resul
 	if err != nil {
 		return nil, err
 	}
-	return &Queue{
+	q := &Queue{
 		nc: nc, subjects: s, pool: pool.Pool,
 		results:  resultStore{nc: nc, js: js, stream: s.ResultsStream()},
 		consumer: consumer,
-		created:  stream.CachedInfo().Created,
 		policy:   policy,
-	}, nil
+	}
+	q.created.Store(stream.CachedInfo().Created.Unix())
+	return q, nil
 }
 
 // Source returns a new source of the pool's jobs.
@@ -162,7 +164,7 @@ func (d *Delivery) defaults() {
 
 // sequenceID is the id of a job that has none, the same on every delivery.
 func (d *Delivery) sequenceID() string {
-	return SequenceID(d.queue.created, d.Sequence)
+	return SequenceID(time.Unix(d.queue.created.Load(), 0), d.Sequence)
 }
 
 // SequenceID returns the id of a job that was published without one, from its

@@ -64,6 +64,9 @@ func (s *Source) Messages() <-chan *nats.Msg { return s.messages }
 // Asked returns how many more messages the requests under way may bring.
 func (s *Source) Asked() int { return s.asked }
 
+// Connected reports whether asking has a point at present.
+func (s *Source) Connected() bool { return s.nc.IsConnected() }
+
 // Ask requests n more messages; Asked may not exceed MaxAsked.
 func (s *Source) Ask(n int) error {
 	body, err := json.Marshal(struct {

@@ -20,15 +20,12 @@ const (
 	HeaderID      = "Molt-Id"
 	HeaderReplyTo = "Molt-Reply-To"
 	// The headers that a dead job has beside its own.
+	HeaderDeadJob      = "Molt-Dead-Job" // batch, id and digest, as in a message id
 	HeaderDeadReason   = "Molt-Dead-Reason"
 	HeaderDeadAttempts = "Molt-Dead-Attempts"
 	HeaderDeadSubject  = "Molt-Dead-Subject"
 	HeaderDeadWorker   = "Molt-Dead-Worker"
 )
-
-// storePatience is how long a result's publish is retried: a failover of a
-// three-node cluster stalls publishes for 6 s, so that less than 15 s loses.
-const storePatience = 30 * time.Second
 
 // Stored is a result as the result stream holds it: a body without headers,
 // whose first byte tells its encoding.
@@ -62,24 +59,13 @@ var errStored = errors.New("a result is stored already")
 // put stores the message unless its subject has a result already; then it
 // returns errStored. Other failures are retried for storePatience.
 func (r resultStore) put(ctx context.Context, msg *nats.Msg) error {
-	err := r.tryPut(ctx, msg)
-	if err == nil || errors.Is(err, errStored) {
-		return err
-	}
-	retry := backoff.NewExponentialBackOff(
-		backoff.WithInitialInterval(50*time.Millisecond),
-		backoff.WithMaxInterval(2*time.Second),
-		backoff.WithMaxElapsedTime(storePatience))
-	return backoff.Retry(func() error {
-		if ctx.Err() != nil {
-			return backoff.Permanent(fmt.Errorf("%w: %w", context.Cause(ctx), err))
-		}
-		err = r.tryPut(ctx, msg)
+	return retry(ctx, r.nc, storePatience, func() error {
+		err := r.tryPut(ctx, msg)
 		if errors.Is(err, errStored) {
 			return backoff.Permanent(err)
 		}
 		return err
-	}, backoff.WithContext(retry, ctx))
+	})
 }
 
 func (r resultStore) tryPut(ctx context.Context, msg *nats.Msg) error {
@@ -107,25 +93,60 @@ func (r resultStore) tryPut(ctx context.Context, msg *nats.Msg) error {
 // answered by a replica that does not have it yet. It returns ErrNotFound when
 // there is none.
 func (r resultStore) get(ctx context.Context, subject string) (*Stored, error) {
-	request, err := json.Marshal(map[string]string{"last_by_subj": subject})
+	m, err := r.read(ctx, map[string]any{"last_by_subj": subject})
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the result at %s: %w", subject, err)
+	}
+	return &Stored{Subject: subject, Data: m.Data}, nil
+}
+
+// patientGet is get that outlasts a reconnect and a failover.
+func (r resultStore) patientGet(ctx context.Context, subject string) (stored *Stored, err error) {
+	err = retry(ctx, r.nc, storePatience, func() error {
+		if stored, err = r.get(ctx, subject); errors.Is(err, ErrNotFound) {
+			return backoff.Permanent(err)
+		}
+		return err
+	})
+	return stored, err
+}
+
+// next reads the first message at or after the sequence that matches the
+// subject, from the stream's leader.
+func (r resultStore) next(ctx context.Context, subject string, sequence uint64) (*storedMessage, error) {
+	return r.read(ctx, map[string]any{"next_by_subj": subject, "seq": sequence})
+}
+
+// storedMessage is a message as the server's interface gives it.
+type storedMessage struct {
+	Subject  string    `json:"subject"`
+	Sequence uint64    `json:"seq"`
+	Header   []byte    `json:"hdrs"`
+	Data     []byte    `json:"data"`
+	Time     time.Time `json:"time"`
+}
+
+// read asks the stream's leader for one message.
+func (r resultStore) read(ctx context.Context, what map[string]any) (*storedMessage, error) {
+	request, err := json.Marshal(what)
 	if err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
 	reply, err := r.nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+r.stream, request)
+	if errors.Is(err, nats.ErrNoResponders) {
+		return nil, ErrNoJetStream
+	}
 	if err != nil {
-		if errors.Is(err, nats.ErrNoResponders) {
-			return nil, fmt.Errorf("cannot read results: %w", ErrNoJetStream)
-		}
-		return nil, fmt.Errorf("cannot read the result at %s: %w", subject, err)
+		return nil, err
 	}
 	var answer struct {
-		Message struct {
-			Data []byte `json:"data"`
-		} `json:"message"`
-		Error *jetstream.APIError `json:"error"`
+		Message storedMessage       `json:"message"`
+		Error   *jetstream.APIError `json:"error"`
 	}
 	if err := json.Unmarshal(reply.Data, &answer); err != nil {
-		return nil, fmt.Errorf("cannot read the result at %s: %w", subject, err)
+		return nil, err
 	}
 	if e := answer.Error; e != nil {
 		switch e.ErrorCode {
@@ -134,7 +155,7 @@ func (r resultStore) get(ctx context.Context, subject string) (*Stored, error) {
 		case jetstream.JSErrCodeStreamNotFound:
 			return nil, fmt.Errorf("stream %s does not exist: no worker has run on this server yet", r.stream)
 		}
-		return nil, fmt.Errorf("cannot read the result at %s: %w", subject, e)
+		return nil, e
 	}
-	return &Stored{Subject: subject, Data: answer.Message.Data}, nil
+	return &answer.Message, nil
 }

@@ -97,6 +97,31 @@ func (s Subjects) Dead(pool string) string { return s.prefix + ".dead." + pool }
 // DeadAll returns the wildcard over all dead jobs.
 func (s Subjects) DeadAll() string { return s.prefix + ".dead.>" }
 
+// ControlStream returns the name of the stream of cancels and notes.
+func (s Subjects) ControlStream() string { return s.stream("CONTROL") }
+
+// ControlAll returns the wildcard over all cancels and notes.
+func (s Subjects) ControlAll() string { return s.prefix + ".control.>" }
+
+// Cancel returns the subject that asks for a job's end.
+func (s Subjects) Cancel(namespace, batch, id string) string {
+	return s.prefix + ".control.cancel." + namespace + "." + EscapeToken(batch) + "." + EscapeToken(id)
+}
+
+// CancelsAll returns the wildcard over all cancels.
+func (s Subjects) CancelsAll() string { return s.prefix + ".control.cancel.>" }
+
+// deliveryNote returns the subject of what is remembered of one delivery of the
+// job with the sequence id.
+func (s Subjects) deliveryNote(pool, sequenceID string, attempt int) string {
+	return fmt.Sprintf("%s.control.delivery.%s.%s.%d", s.prefix, pool, sequenceID, attempt)
+}
+
+// deliveryNotes returns the wildcard over one job's.
+func (s Subjects) deliveryNotes(pool, sequenceID string) string {
+	return s.prefix + ".control.delivery." + pool + "." + sequenceID + ".*"
+}
+
 // MessageID returns the id by which JetStream recognises a second publish of
 // the same job. A pool's namespaces share its stream, whose message ids know no
 // subjects: without the namespace one producer's job would pass for another's.

@@ -47,19 +47,43 @@ func (a *admission) admit(batch []*queue.Delivery) {
 		}
 		return
 	}
-	ctx, cancel := context.WithTimeout(p.fetching, lookupTimeout)
-	defer cancel()
-	if err := a.finder.Find(ctx, batch); err != nil {
+	if err := a.find(batch); err != nil {
 		// Running a job once more is allowed, storing two results is not, and
 		// the store itself refuses that.
 		p.log.Debug("cannot look for stored results", zap.Error(err))
 	}
 	now := time.Now()
 	for _, d := range batch {
-		if !p.settleUnrun(d, now) {
-			p.backlog.push(d)
+		if p.settleUnrun(d, now) {
+			continue
+		}
+		if d.Attempt > 1 {
+			d.Note(p.worker.cfg.Name)
+		}
+		p.backlog.push(d)
+	}
+}
+
+// find looks for stored results, a second and a third time where a server is on
+// its way back: most jobs that come while it is are redelivered ones.
+func (a *admission) find(batch []*queue.Delivery) error {
+	var err error
+	for range 3 {
+		ctx, cancel := context.WithTimeout(a.pool.fetching, lookupTimeout)
+		err = a.finder.Find(ctx, batch)
+		cancel()
+		if err == nil || a.pool.fetching.Err() != nil {
+			return err
+		}
+		timer := time.NewTimer(lookupPause)
+		select {
+		case <-timer.C:
+		case <-a.pool.fetching.Done():
+			timer.Stop()
+			return err
 		}
 	}
+	return err
 }
 
 // settleUnrun settles a job that does not have to run, or may not.
@@ -70,18 +94,43 @@ func (p *pool) settleUnrun(d *queue.Delivery, now time.Time) bool {
 	case d.Err != nil:
 		p.log.Warn("rejected a job", zap.String("batch", d.Job.Batch), zap.String("id", d.Job.ID), zap.Error(d.Err))
 		p.complete(d, p.signed(d.Refusal(queue.StatusRejected, "BadJob", d.Err.Error())))
-	case d.Attempt > p.cfg.Attempts:
-		reason := fmt.Sprintf("%d deliveries ended without a result: the workers died or lost their leases while they had the job", p.cfg.Attempts)
-		p.log.Error("gave up on a job", zap.String("batch", d.Job.Batch), zap.String("id", d.Job.ID), zap.String("reason", reason))
-		r := p.signed(d.Refusal(queue.StatusInfraError, "AttemptsExhausted", reason))
-		p.counts.dead.Add(1)
-		p.settle(d, func(ctx context.Context) error { return p.done(d, &r, d.Bury(ctx, reason, p.worker.cfg.Name, r)) })
+	case p.cancelled(d):
+		p.complete(d, p.cancelledResult(d))
+	case d.Attempt > p.cfg.Attempts && p.settleSpent(d):
+		return true
 	case expired(d, now):
 		p.complete(d, p.expiredResult(d))
 	default:
 		return false
 	}
 	p.leave()
+	return true
+}
+
+// settleSpent settles a job that was delivered more often than it may fail, if
+// enough of these deliveries count. Those that workers gave back don't.
+func (p *pool) settleSpent(d *queue.Delivery) bool {
+	ctx, cancel := context.WithTimeout(p.fetching, lookupTimeout)
+	defer cancel()
+	history, err := d.History(ctx)
+	if err != nil {
+		p.log.Warn("cannot tell how often a job was tried: it waits", zap.String("id", d.Job.ID), zap.Error(err))
+		p.giveBackAs(d, queue.GiveBack{Delay: queue.RetryDelay(d.Attempt), Excused: true, Reason: "its attempts are unknown at present"})
+		return true
+	}
+	if history.Counted < p.cfg.Attempts {
+		return false
+	}
+	death := queue.Death{Worker: history.LastWorker, Attempts: history.Counted,
+		Reason: fmt.Sprintf("%d deliveries ended without a result: the workers died or lost their leases while they had the job", history.Counted)}
+	if death.Worker == "" {
+		death.Worker = p.worker.cfg.Name
+	}
+	p.log.Error("gave up on a job", zap.String("batch", d.Job.Batch), zap.String("id", d.Job.ID), zap.String("reason", death.Reason), zap.String("last_worker", death.Worker))
+	r := p.signed(d.Refusal(queue.StatusInfraError, "AttemptsExhausted", death.Reason))
+	p.counts.dead.Add(1)
+	p.leave()
+	p.settle(d, func(ctx context.Context) error { return p.done(d, &r, d.Bury(ctx, death, r)) })
 	return true
 }
 

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -40,15 +41,27 @@ func (b *backlog) take() *queue.Delivery {
 	return d
 }
 
-// stale removes and returns the jobs that have waited longer than allowed and
-// may be given back.
-func (b *backlog) stale(now time.Time, allowed time.Duration, may func(*queue.Delivery) bool) []*queue.Delivery {
+// remove takes the job out and reports whether it was there.
+func (b *backlog) remove(d *queue.Delivery) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	i := slices.Index(b.jobs, d)
+	if i < 0 {
+		return false
+	}
+	b.jobs = slices.Delete(b.jobs, i, i+1)
+	b.discardTokens(1)
+	return true
+}
+
+// stale removes and returns the jobs that have waited longer than allowed.
+func (b *backlog) stale(now time.Time, allowed time.Duration) []*queue.Delivery {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var old []*queue.Delivery
 	kept := b.jobs[:0:0]
 	for _, d := range b.jobs {
-		if d.Waited(now) > allowed && may(d) {
+		if d.Waited(now) > allowed {
 			old = append(old, d)
 		} else {
 			kept = append(kept, d)

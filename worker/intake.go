@@ -18,8 +18,11 @@ const (
 	// maxWait is how long a job may wait here for a slot before another worker
 	// gets the chance.
 	maxWait = time.Second
-	// lookupTimeout bounds the search for stored results.
-	lookupTimeout = 5 * time.Second
+	// lookupTimeout bounds one search for stored results, and one question about
+	// a job's deliveries.
+	lookupTimeout = 2 * time.Second
+	// lookupPause lies between two tries.
+	lookupPause = 250 * time.Millisecond
 	// closeTimeout bounds the wait for what the server had sent already.
 	closeTimeout = 5 * time.Second
 )
@@ -64,6 +67,9 @@ func (in *intake) run() {
 // a time.
 func (in *intake) ask() {
 	p := in.pool
+	if !in.source.Connected() {
+		return // the reconnect brings another chance
+	}
 	busy := int(p.busy.Load())
 	target := p.pace.prefetch(len(p.slots))
 	if busy >= len(p.slots) {
@@ -85,9 +91,7 @@ func (in *intake) tick(now time.Time) {
 	if p.busy.Load() == 0 {
 		in.extra = 0
 	}
-	// A job near its last attempt stays: giving back must not use it up.
-	may := func(d *queue.Delivery) bool { return d.Attempt+2 < p.cfg.Attempts }
-	for _, d := range p.backlog.stale(now, maxWait, may) {
+	for _, d := range p.backlog.stale(now, maxWait) {
 		p.giveBack(d, "no slot became free in time")
 	}
 }

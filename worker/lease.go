@@ -42,24 +42,14 @@ func (p *pool) extendLeases(wait time.Duration) {
 		group.Go(func() error {
 			err := d.Extend(ctx)
 			p.counts.extendedLease(err)
-			if err != nil && !errors.Is(err, context.Canceled) {
-				p.log.Warn("cannot extend a lease", zap.Error(err))
+			switch {
+			case errors.Is(err, queue.ErrLeaseLost):
+				p.log.Warn("lost a lease: the job may run elsewhere too; the first stored result counts", zap.String("id", d.Job.ID))
+			case err != nil && !errors.Is(err, context.Canceled):
+				p.log.Warn("cannot extend a lease; it is tried again", zap.Error(err))
 			}
 			return nil
 		})
 	}
 	_ = group.Wait()
-}
-
-// leasedSince returns the deliveries whose lease began before t.
-func (p *pool) leasedSince(t time.Time) []*queue.Delivery {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	var due []*queue.Delivery
-	for d := range p.inHand {
-		if d.LeasedBefore(t) {
-			due = append(due, d)
-		}
-	}
-	return due
 }

@@ -143,3 +143,13 @@ func (s *service) run(j queue.Job) queue.Result {
 	s.t.Helper()
 	return s.wait(s.submit(j))
 }
+
+// setMode changes the isolation mode of the first pool.
+func setMode(t *testing.T, c *worker.Config, name string) {
+	t.Helper()
+	mode, err := isolation.Lookup(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Pools[0].Mode, c.Pools[0].Stream.Isolation = mode, name
+}

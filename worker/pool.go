@@ -35,9 +35,10 @@ type pool struct {
 	kick chan struct{}
 	pace pace
 
-	// inHand holds every unsettled delivery, so that leases are extended.
+	// inHand holds every unsettled delivery, so that leases are extended and
+	// cancels find their jobs.
 	mu     sync.Mutex
-	inHand map[*queue.Delivery]struct{}
+	inHand map[*queue.Delivery]*hand
 	hello  pyproc.Hello
 
 	// busy counts the jobs that wait or run; the intake's room is its
@@ -50,6 +51,8 @@ type pool struct {
 	stopRunning       context.CancelCauseFunc
 	leasing           context.Context
 	stopLeasing       context.CancelFunc
+	settling          context.Context
+	stopSettling      context.CancelCauseFunc
 
 	intakeWG, slotsWG, leaseWG sync.WaitGroup
 
@@ -78,7 +81,7 @@ func openPool(ctx context.Context, nc *nats.Conn, w *Worker, cfg PoolConfig) (*p
 		log:     w.log.With(zap.String("pool", cfg.Stream.Pool)),
 		backlog: newBacklog(),
 		kick:    make(chan struct{}, 1),
-		inHand:  make(map[*queue.Delivery]struct{}),
+		inHand:  make(map[*queue.Delivery]*hand),
 		started: make(chan error, cfg.Interpreters),
 	}
 	p.recycles = newRecycleLog(p.log)
@@ -88,6 +91,7 @@ func openPool(ctx context.Context, nc *nats.Conn, w *Worker, cfg PoolConfig) (*p
 	p.settlers = newSettlers(p)
 	p.fetching, p.stopFetching = context.WithCancelCause(context.Background())
 	p.running, p.stopRunning = context.WithCancelCause(context.Background())
+	p.settling, p.stopSettling = context.WithCancelCause(context.Background())
 	p.leasing, p.stopLeasing = context.WithCancel(context.Background())
 	for n := range cfg.Interpreters {
 		p.slots = append(p.slots, newSlot(p, n))
@@ -154,15 +158,6 @@ func (p *pool) setPython(h pyproc.Hello) {
 	p.hello = h
 }
 
-// hold books a delivery that has arrived.
-func (p *pool) hold(d *queue.Delivery) {
-	p.busy.Add(1)
-	p.counts.arrived(d)
-	p.mu.Lock()
-	p.inHand[d] = struct{}{}
-	p.mu.Unlock()
-}
-
 // leave makes room for another job: one neither waits nor runs any more.
 func (p *pool) leave() {
 	p.busy.Add(-1)
@@ -170,13 +165,6 @@ func (p *pool) leave() {
 	case p.kick <- struct{}{}:
 	default:
 	}
-}
-
-// release ends the care for a delivery's lease.
-func (p *pool) release(d *queue.Delivery) {
-	p.mu.Lock()
-	delete(p.inHand, d)
-	p.mu.Unlock()
 }
 
 // settle ends the delivery in the background with what complete does.
@@ -188,16 +176,28 @@ func (p *pool) complete(d *queue.Delivery, r queue.Result) {
 	p.settle(d, func(ctx context.Context) error { return p.done(d, &r, d.Complete(ctx, r)) })
 }
 
-// giveBack returns a job that waits or runs to the queue.
+// giveBack returns a job that waits or runs to the queue at once. The delivery
+// does not count as an attempt: the job is not the reason.
 func (p *pool) giveBack(d *queue.Delivery, why string) {
+	p.giveBackAs(d, queue.GiveBack{Excused: true, Reason: why})
+}
+
+// retryLater returns a job that can't be run at present, which counts.
+func (p *pool) retryLater(d *queue.Delivery, why string) {
+	p.giveBackAs(d, queue.GiveBack{Delay: queue.RetryDelay(d.Attempt), Reason: why})
+}
+
+func (p *pool) giveBackAs(d *queue.Delivery, how queue.GiveBack) {
 	p.leave()
-	p.release(d)
-	if err := d.GiveBack(0); err != nil {
-		p.log.Warn("cannot give a job back", zap.String("id", d.Job.ID), zap.Error(err))
-		return
-	}
-	p.counts.givenBack.Add(1)
-	p.log.Debug("gave a job back", zap.String("id", d.Job.ID), zap.String("why", why))
+	how.Worker = p.worker.cfg.Name
+	p.settle(d, func(ctx context.Context) error {
+		p.log.Debug("giving a job back", zap.String("id", d.Job.ID), zap.String("why", how.Reason), zap.Duration("delay", how.Delay))
+		err := d.GiveBack(ctx, how)
+		if err == nil {
+			p.counts.givenBack.Add(1)
+		}
+		return err
+	})
 }
 
 // drain stops the pool in order: fetching, waiting jobs, running jobs,
@@ -222,11 +222,23 @@ func (p *pool) drain(ctx context.Context) error {
 		p.giveBack(d, "drained")
 	}
 	p.recycles.flush()
-	p.settlers.stop()
+	p.finishSettling()
 	p.stopLeasing()
 	p.leaseWG.Wait()
 	if p.killed.Load() {
 		return fmt.Errorf("pool %q: %w", p.name, ErrDrainDeadline)
 	}
 	return nil
+}
+
+// settleGrace is how long a worker that has stopped running jobs waits for a
+// server that does not take their results: longer than a failover lasts.
+const settleGrace = 12 * time.Second
+
+// finishSettling waits for the settlements under way, at most for settleGrace.
+func (p *pool) finishSettling() {
+	timer := time.AfterFunc(settleGrace, func() { p.stopSettling(errStopped) })
+	p.settlers.stop()
+	timer.Stop()
+	p.stopSettling(errStopped)
 }

@@ -63,6 +63,9 @@ func classify(r *queue.Result, o pyproc.Outcome) {
 			r.Limit = "wall"
 		}
 		r.Error = &queue.JobError{Type: "Timeout", Message: timeoutMessage(r.Limit, o)}
+	case pyproc.EndCancelled:
+		r.Status = queue.StatusCancelled
+		r.Error = &queue.JobError{Type: "Cancelled", Message: "the job was cancelled and killed while it ran"}
 	case pyproc.EndProtocol:
 		r.Status = queue.StatusCrashed
 		r.Error = &queue.JobError{Type: "ProtocolBroken", Message: o.Detail}

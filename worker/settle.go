@@ -3,21 +3,16 @@ package worker
 import (
 	"context"
 	"sync"
-	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/seed-0f8c9bb6/molt/queue"
 )
 
-const (
-	// settleTimeout bounds one job's settlement; half of it is more than the
-	// store's own patience.
-	settleTimeout = 90 * time.Second
-	// maxSettlers bounds the jobs whose results are on their way; when as many
-	// are, slots wait.
-	maxSettlers = 256
-)
+// maxSettlers bounds the jobs whose results are on their way; when as many are,
+// slots wait. How long each is tried is the queue's to say: without an end while
+// the connection is down, until the pool drains.
+const maxSettlers = 256
 
 // settlement is the last step of a delivery: complete stores, replies and
 // acknowledges.
@@ -65,25 +60,12 @@ func (s *settlers) stop() {
 }
 
 func (s *settlers) run() {
-	one, more := <-s.work
-	for more {
-		one, more = s.runSome(one)
-	}
-}
-
-// runSome runs settlements under one context, which is kept for as many as
-// leave each of them at least half of settleTimeout, and returns the next.
-func (s *settlers) runSome(one settlement) (next settlement, more bool) {
-	ctx, cancel := context.WithTimeout(context.Background(), settleTimeout)
-	defer cancel()
-	renew := time.Now().Add(settleTimeout / 2)
-	for more = true; more && time.Now().Before(renew); one, more = <-s.work {
-		if err := one.complete(ctx); err != nil {
+	for one := range s.work {
+		if err := one.complete(s.pool.settling); err != nil {
 			s.pool.counts.unsettled.Add(1)
 			s.pool.log.Warn("a job is not settled and will be delivered again",
 				zap.String("batch", one.delivery.Job.Batch), zap.String("id", one.delivery.Job.ID), zap.Error(err))
 		}
 		s.pool.release(one.delivery)
 	}
-	return one, more
 }

@@ -140,7 +140,7 @@ func (s *slot) onStarted(interpreter *pyproc.Interpreter) {
 
 func (s *slot) onStartFailed(err error) {
 	if s.again != nil {
-		s.pool.giveBack(s.again, "no interpreter can be started")
+		s.pool.retryLater(s.again, "no interpreter can be started")
 		s.again = nil
 	}
 	if s.pool.running.Err() != nil {
@@ -184,6 +184,11 @@ func (s *slot) next() {
 
 // execute runs one job and settles it.
 func (s *slot) execute(d *queue.Delivery, again bool) {
+	if s.pool.cancelled(d) {
+		s.pool.leave()
+		s.pool.complete(d, s.pool.cancelledResult(d))
+		return
+	}
 	if expired(d, time.Now()) {
 		s.pool.leave()
 		s.pool.complete(d, s.pool.expiredResult(d))
@@ -191,14 +196,20 @@ func (s *slot) execute(d *queue.Delivery, again bool) {
 	}
 	s.to(StateBusy)
 	s.executions++
-	outcome := s.interpreter.Do(s.pool.running, s.request(&d.Job))
+	request := s.request(&d.Job)
+	ctx, ended := s.pool.beginRun(d, request.Timeout)
+	outcome := s.interpreter.Do(ctx, request)
+	cancelled := ended()
 	switch {
+	case outcome.End == pyproc.EndCancelled && cancelled:
+		s.pool.complete(d, s.toResult(d, outcome))
+		s.pool.leave()
 	case outcome.End == pyproc.EndCancelled:
 		s.pool.killed.Store(true)
 		s.pool.giveBack(d, "the worker stops")
 	case outcome.End == pyproc.EndNotRun && again:
 		s.log.Error("a job could not be handed to a fresh interpreter", zap.String("id", d.Job.ID), zap.String("reason", outcome.Detail))
-		s.pool.giveBack(d, outcome.Detail)
+		s.pool.retryLater(d, outcome.Detail)
 	case outcome.End == pyproc.EndNotRun:
 		s.again = d
 	case s.killedFromOutside(outcome) && !again:

@@ -11,6 +11,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
+
+	"github.com/seed-0f8c9bb6/molt/queue"
 )
 
 // ErrDrainDeadline: jobs were still running at the drain deadline. They were
@@ -29,6 +31,8 @@ type Worker struct {
 	log   *zap.Logger
 	pools []*pool
 	dir   string
+	// cancels is set once the pools are open.
+	cancels atomic.Pointer[queue.Cancels]
 
 	host       string
 	startedAt  time.Time
@@ -67,6 +71,12 @@ func Start(ctx context.Context, nc *nats.Conn, cfg Config) (*Worker, error) {
 		}
 		w.pools = append(w.pools, p)
 	}
+	cancels, err := queue.WatchCancels(ctx, nc, cfg.Subjects, w.onCancel)
+	if err != nil {
+		_ = os.RemoveAll(dir)
+		return nil, err
+	}
+	w.cancels.Store(cancels)
 	w.connection = watchConnection(nc)
 	if err := w.startPools(ctx); err != nil {
 		stopped, cancel := context.WithCancel(context.Background())
@@ -91,6 +101,13 @@ func (w *Worker) startPools(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// onCancel passes a cancel on; the job may be any pool's.
+func (w *Worker) onCancel(key string) {
+	for _, p := range w.pools {
+		p.onCancel(key)
+	}
 }
 
 // Ready returns nil while the worker is connected and every pool serves jobs,
@@ -138,6 +155,7 @@ func (w *Worker) Drain(ctx context.Context) error {
 			wg.Go(func() { errs[i] = p.drain(ctx) })
 		}
 		wg.Wait()
+		w.cancels.Load().Close()
 		w.err = errors.Join(append(errs, os.RemoveAll(w.dir))...)
 		w.connection.stop()
 		close(w.done)

@@ -268,7 +268,7 @@ func TestAttemptsEndInInfraError(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := d.GiveBack(0); err != nil {
+		if err := d.GiveBack(testContext(t), queue.GiveBack{}); err != nil {
 			t.Fatal(err)
 		}
 		taken++

@@ -110,7 +110,9 @@ func (a *app) worker(cmd *cobra.Command, f *workerFlags) (err error) {
 		return withCode(exitInfra, err)
 	}
 	defer health.close()
-	nc, err := connectPatiently(ctx, connection(cfg, wcfg.Name, log), time.Duration(f.patience), log)
+	to := connection(cfg, wcfg.Name, log)
+	to.Unbuffered = true
+	nc, err := connectPatiently(ctx, to, time.Duration(f.patience), log)
 	if err != nil {
 		return ended(ctx, err)
 	}

@@ -1,0 +1,134 @@
+package queue_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/seed-0f8c9bb6/molt/queue"
+	"github.com/seed-0f8c9bb6/molt/queue/embednats"
+)
+
+// waitUntil polls until the condition holds.
+func waitUntil(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for timeout := time.After(testTimeout); !holds(); {
+		select {
+		case <-tick.C:
+		case <-timeout:
+			t.Fatalf("not in time: %s", what)
+		}
+	}
+}
+
+// A lease that ran out does not come back, although the server confirms a late
+// extension: it may have extended another worker's lease.
+func TestLostLeaseStaysLost(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.publish("molt.jobs.default", nil, `{"id":"x","code":"1"}`)
+	late := b.receive()
+	waitUntil(t, "the lease runs out", func() bool { return !late.LeaseHeld(time.Now()) })
+	other, source := b.open()
+	taken := b.receiveFrom(other, source)
+	if err := late.Extend(testContext(t)); err == nil || late.LeaseHeld(time.Now()) {
+		t.Errorf("a lost lease was extended: %v", err)
+	}
+	// It gives nothing back: the other worker keeps the job as long as it extends.
+	if err := late.GiveBack(testContext(t), queue.GiveBack{Excused: true, Reason: "late"}); err != nil {
+		t.Fatal(err)
+	}
+	if h, err := taken.History(testContext(t)); err != nil || h.Counted != 1 {
+		t.Errorf("history %+v, %v", h, err)
+	}
+	if err := taken.Complete(testContext(t), okResult(taken)); err != nil {
+		t.Fatal(err)
+	}
+	if n := b.waiting(); n != 0 {
+		t.Errorf("%d jobs left", n)
+	}
+}
+
+// The late worker's own result is stored if it is the first, and its job is
+// acknowledged.
+func TestLateWorkerMayStore(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.publish("molt.jobs.default", nil, `{"id":"x","code":"1"}`)
+	late := b.receive()
+	waitUntil(t, "the lease runs out", func() bool { return !late.LeaseHeld(time.Now()) })
+	other, source := b.open()
+	taken := b.receiveFrom(other, source)
+	if err := late.Complete(testContext(t), okResult(late)); err != nil {
+		t.Fatal(err)
+	}
+	second := okResult(taken)
+	second.Stdout = "of the second run"
+	if err := taken.Complete(testContext(t), second); err != nil {
+		t.Fatal(err)
+	}
+	if r := b.stored("default", "jobs", "x"); r.Stdout != "out" || r.Attempt != 1 {
+		t.Errorf("stored %+v", r)
+	}
+}
+
+// Deliveries that were given back don't count towards the attempts.
+func TestExcusedDeliveriesDoNotCount(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.publish("molt.jobs.default", nil, `{"id":"x","code":"1"}`)
+	for i := range 6 {
+		d := b.receive()
+		if d.Attempt != i+1 {
+			t.Fatalf("attempt %d, want %d", d.Attempt, i+1)
+		}
+		h, err := d.History(testContext(t))
+		if want := i / 3; err != nil || h.Counted != want || i > 0 && h.LastWorker != "w"+string(rune('0'+i-1)) {
+			t.Errorf("delivery %d: %+v, %v; want %d to count", i+1, h, err, want)
+		}
+		d.Note("w" + string(rune('0'+i)))
+		how := queue.GiveBack{Excused: i%3 != 2, Worker: "w" + string(rune('0'+i)), Reason: "drained"}
+		if err := d.GiveBack(testContext(t), how); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// What a worker would have sent while the connection was down is not sent later.
+func TestUnbufferedConnectionKeepsNothingForLater(t *testing.T) {
+	t.Parallel()
+	s, err := embednats.Start(embednats.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc, err := queue.Connect(queue.Connection{URL: s.URL(), Unbuffered: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	if err := nc.Publish("a", nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	waitUntil(t, "the connection is down", func() bool { return !nc.IsConnected() })
+	if err := nc.Publish("a", []byte("x")); !errors.Is(err, nats.ErrReconnectBufExceeded) {
+		t.Errorf("a publish without a connection: %v", err)
+	}
+}
+
+func TestRetryDelayGrowsAndIsBounded(t *testing.T) {
+	t.Parallel()
+	for attempt, base := range map[int]time.Duration{1: time.Second, 3: 4 * time.Second, 100: 30 * time.Second} {
+		for range 100 {
+			if d := queue.RetryDelay(attempt); d < base/2 || d >= base*3/2 {
+				t.Fatalf("attempt %d: %v", attempt, d)
+			}
+		}
+	}
+}
