@@ -103,6 +103,9 @@ type Pool struct {
 	// Preload names modules that are imported once, so that each job starts with
 	// them; for modes that fork.
 	Preload []string `yaml:"preload"`
+	// Imports names the modules that jobs may import, "default" among them; for
+	// restricted modes.
+	Imports []string `yaml:"imports"`
 	// Attempts is how many deliveries a job may take.
 	Attempts int `yaml:"attempts"`
 	// OutputCap limits what is kept of each output of a job.

@@ -37,7 +37,7 @@ func BenchmarkDoReset(b *testing.B) {
 func benchmarkDo(b *testing.B, mode Mode, prefix string) {
 	b.Helper()
 	p, err := pyproc.Start(b.Context(), pyproc.Spec{
-		Python: testPython(), Policy: mode.Policy, Dir: b.TempDir(),
+		Python: pythonFor(b, mode), Policy: mode.Policy, Dir: b.TempDir(),
 	})
 	if err != nil {
 		b.Fatal(err)
@@ -149,7 +149,7 @@ func BenchmarkStart(b *testing.B) {
 
 func benchmarkStart(b *testing.B, mode Mode) {
 	b.Helper()
-	spec := pyproc.Spec{Python: testPython(), Policy: mode.Policy, Dir: b.TempDir()}
+	spec := pyproc.Spec{Python: pythonFor(b, mode), Policy: mode.Policy, Dir: b.TempDir()}
 	for b.Loop() {
 		p, err := pyproc.Start(b.Context(), spec)
 		if err != nil {

@@ -40,7 +40,7 @@ func startWith(t *testing.T, mode Mode, change func(*pyproc.Spec)) *pyproc.Inter
 func spec(t *testing.T, mode Mode, change func(*pyproc.Spec)) pyproc.Spec {
 	t.Helper()
 	s := pyproc.Spec{
-		Python: testPython(), Policy: mode.Policy, Forks: mode.Forks,
+		Python: pythonFor(t, mode), Policy: mode.Policy, Forks: mode.Forks,
 		Dir: t.TempDir(), OutputCap: testCap, KillDelay: time.Second,
 		Env: []string{"PATH=" + os.Getenv("PATH"), "MOLT_TEST=1"},
 	}
@@ -87,6 +87,10 @@ func TestJobs(t *testing.T) {
 			var out pyproc.Outcome
 			t.Run(c.name, func(t *testing.T) {
 				out = do(t, p, c.req)
+				if mode.refuses(c.name) {
+					refused(t, out)
+					return
+				}
 				replaced := slices.Contains(replacedAfter[mode.Name], c.name)
 				if out.End != pyproc.EndCompleted || out.Reusable == replaced || (out.Taint != "") != replaced {
 					t.Fatalf("end %d, reusable %v, taint %q, detail %q, stderr %s",

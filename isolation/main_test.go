@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/seed-0f8c9bb6/molt/isolation/pyenv"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -15,4 +17,13 @@ func testPython() string {
 		return path
 	}
 	return "python3"
+}
+
+// pythonFor is testPython with the packages that a mode needs.
+func pythonFor(t testing.TB, mode Mode) string {
+	t.Helper()
+	if mode.Restricted {
+		return pyenv.With(t, pyenv.RestrictedPython)
+	}
+	return testPython()
 }

@@ -21,6 +21,9 @@ type Mode struct {
 	// Forks is true when each job runs in a child of the interpreter, which
 	// survives it.
 	Forks bool
+	// Restricted is true when jobs are written in a part of Python, and import
+	// modules of a list only.
+	Restricted bool
 	// Layers names what is enforced, as results report it.
 	Layers []string
 	// Leaks declares what one job can leave behind for the next.
@@ -28,7 +31,7 @@ type Mode struct {
 }
 
 // table lists every mode. Order is the order of documentation.
-var table = []Mode{shared, reset, fork}
+var table = []Mode{shared, reset, fork, restricted, restrictedFork}
 
 // Names returns the modes' names in table order.
 func Names() []string {

@@ -129,6 +129,8 @@ type Hello struct {
 	// Executable is sys.executable: starting this instead of Spec.Python saves
 	// the time of wrapper scripts.
 	Executable string `json:"executable"`
+	// Layers names what the policy enforces with what this Python has.
+	Layers []string `json:"layers"`
 }
 
 // Stats is a sample of a live interpreter.

@@ -31,7 +31,7 @@
 //
 //	send set-up   {harness: [[name, source], ...], policy: [[name, source], ...], output_cap, job_dir}
 //	reply ready   {ready: true, pid, version, implementation, executable, modules,
-//	              cpu_ns: [0, now], rss_bytes}
+//	              cpu_ns: [0, now], rss_bytes, layers: [text]}
 //
 // The first frame, read by the bootstrap, holds the sources and what stays for the
 // life of the process. A Python that is too old says so on stderr and exits.

@@ -83,7 +83,7 @@ func TestGoldenReports(t *testing.T) {
 	t.Parallel()
 	const nonce = "0123456789abcdef"
 	for name, want := range map[string]report{
-		"ready": {Ready: true, Hello: Hello{PID: 7, Version: "3.12.1", Implementation: "cpython", Executable: "/usr/bin/python3"},
+		"ready": {Ready: true, Hello: Hello{PID: 7, Version: "3.12.1", Implementation: "cpython", Executable: "/usr/bin/python3", Layers: []string{"RestrictedPython 8.4"}},
 			Modules: 70, CPU: [2]int64{0, 25_000_000}, RSSBytes: 12582912},
 		"report-ok": {Nonce: nonce, CPU: [2]int64{1000, 3000}, RSSBytes: 4096, Modules: 70,
 			Completion: &Completion{Outcome: "ok", Value: json.RawMessage("2"), Repr: pointer("2")}},

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,7 +30,7 @@ func (s *slot) toResult(d *queue.Delivery, o pyproc.Outcome) queue.Result {
 			// The server's clock and this one may differ.
 			QueuedMS: max(milliseconds(o.StartedAt.Sub(d.SubmittedAt)), 0),
 		},
-		Isolation: &queue.Isolation{Mode: p.cfg.Mode.Name, Layers: p.cfg.Mode.Layers},
+		Isolation: &queue.Isolation{Mode: p.cfg.Mode.Name, Layers: slices.Concat(p.cfg.Mode.Layers, s.hello.Layers)},
 		Python:    s.hello.Version,
 		Worker: queue.WorkerOrigin{
 			Name: p.worker.cfg.Name, Pool: p.name,

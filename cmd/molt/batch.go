@@ -127,7 +127,7 @@ func batchName(path string, jobs *jobsFile, cfg configs.Config, pool string) str
 	if !serverNamed(cfg) {
 		for _, p := range cfg.Pools {
 			if p.Name == pool {
-				settings["embedded"] = []any{p.Isolation, p.Budget, p.Timeout, p.Memory, p.Python, p.OutputCap, p.Env, p.CPU, p.Preload}
+				settings["embedded"] = []any{p.Isolation, p.Budget, p.Timeout, p.Memory, p.Python, p.OutputCap, p.Env, p.CPU, p.Preload, p.Imports}
 			}
 		}
 	}

@@ -178,7 +178,7 @@ func poolConfig(p configs.Pool, mode isolation.Mode) worker.PoolConfig {
 			Replicas:        p.Replicas,
 		},
 		Mode:         mode,
-		Options:      isolation.Options{Preload: p.Preload, CPU: p.CPU.Std()},
+		Options:      isolation.Options{Preload: p.Preload, CPU: p.CPU.Std(), Imports: p.Imports},
 		Interpreters: p.Interpreters,
 		Python:       p.Python,
 		Budget:       p.Budget,

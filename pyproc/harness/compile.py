@@ -101,10 +101,12 @@ def split_text(source):
     return prefix, value, True
 
 
-def split_tree(source):
-    """compile_job for every source, by its syntax tree."""
+def split_tree(source, rewrite=None):
+    """compile_job for every source, by its syntax tree, which rewrite may change in place."""
     try:
         tree = compile(source, FILENAME, "exec", _ast.PyCF_ONLY_AST, True)
+        if rewrite is not None:
+            rewrite(tree)
         body = tree.body
         if not body or type(body[-1]) is not _ast.Expr:
             return compile(tree, FILENAME, "exec", 0, True), None, False
@@ -123,4 +125,6 @@ def split_tree(source):
         raise
     except (RecursionError, MemoryError):
         # Trees nest deeper than the compiler itself does; then the value is lost.
+        if rewrite is not None:
+            raise
         return compile(source, FILENAME, "exec", 0, True), None, False

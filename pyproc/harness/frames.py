@@ -108,4 +108,5 @@ def encode_ready():
     return json.dumps({
         "ready": True, "pid": PID, "version": "%d.%d.%d" % sys.version_info[:3],
         "implementation": sys.implementation.name, "executable": sys.executable or "",
-        "modules": len(modules), "cpu_ns": [0, cpu_clock()], "rss_bytes": peak_rss()})
+        "modules": len(modules), "cpu_ns": [0, cpu_clock()], "rss_bytes": peak_rss(),
+        "layers": getattr(policy, "layers", [])})

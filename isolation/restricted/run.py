@@ -1,0 +1,36 @@
+"""What the modes share that run restricted jobs, in this process or in a child of it."""
+
+from RestrictedPython import safe_builtins
+
+job_builtins = None
+
+
+def prepare_restriction(options):
+    """Once, before the baseline is taken or a child forked."""
+    global job_builtins
+    prepare_views((options or {}).get("imports"))
+    job_builtins = restricted_builtins(safe_builtins)
+    # The first use of what is needed for every job costs more.
+    rewrite_job("class C:\n  x = 1\n  def f(self): return self.x")
+
+
+def restricted_main(job):
+    """The job's module, without anything of the process in reach."""
+    global job_namespace
+    path = sys.path
+    if path and path[0] == harness.job_dir:
+        # A file of the job's that is called like a module that the library imports
+        # would run unrestricted.
+        del path[0]
+    main = harness.new_main(job)
+    job_namespace = main.__dict__
+    for name in job_namespace:
+        if (is_special(name) or name[:1] == "<") and name not in OWN_NAMES:
+            raise RestrictedNameError(f'an input called "{name}" is refused')
+    job_namespace["__builtins__"] = job_builtins
+    if job_views:
+        job_views.clear()
+    return main
+
+
+OWN_NAMES = frozenset(vars(type(sys)("")).keys()) | {"__builtins__", "__file__", "__name__"}
