@@ -197,6 +197,7 @@ func TestProducerBeyondItsPermissions(t *testing.T) {
 	nc.SetErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { refused <- err })
 	for _, subject := range []string{
 		"molt.jobs.default", "molt.jobs.default.bob", "molt.results.alice.jobs.x", "molt.dead.default", "_INBOX_bob.x",
+		"molt.control.cancel.bob.jobs.x", "molt.control.delivery.default.x.1",
 		"$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.INFO.MOLT_RESULTS", "$JS.API.STREAM.DELETE.MOLT_RESULTS",
 		"$JS.API.STREAM.PURGE.MOLT_RESULTS", "$JS.API.STREAM.MSG.DELETE.MOLT_RESULTS", "$JS.API.STREAM.MSG.GET.MOLT_RESULTS",
 		"$JS.API.STREAM.UPDATE.MOLT_RESULTS", "$JS.API.STREAM.CREATE.EVIL", "$JS.API.DIRECT.GET.MOLT_RESULTS",
