@@ -12,16 +12,17 @@ const module = "github.com/seed-0f8c9bb6/molt"
 
 // The packages' dependencies on each other, which keep a job's way one-way.
 var mayImport = map[string][]string{
-	"queue":              {},
-	"queue/embednats":    {},
-	"pyproc":             {},
-	"isolation":          {"pyproc"},
-	"isolation/pyenv":    {}, // for tests: no package imports it
-	"worker":             {"queue", "pyproc", "isolation"},
-	"configs":            {},
-	"cmd/molt/benchmark": {"queue"},
-	"cmd/molt":           {"queue", "queue/embednats", "pyproc", "isolation", "worker", "configs", "cmd/molt/benchmark"},
-	"integration":        {"queue"},
+	"queue":                {},
+	"queue/embednats":      {},
+	"pyproc":               {},
+	"isolation":            {"pyproc"},
+	"isolation/experiment": {"isolation", "pyproc"},
+	"isolation/pyenv":      {}, // for tests: no package imports it
+	"worker":               {"queue", "pyproc", "isolation"},
+	"configs":              {},
+	"cmd/molt/benchmark":   {"queue"},
+	"cmd/molt":             {"queue", "queue/embednats", "pyproc", "isolation", "isolation/experiment", "worker", "configs", "cmd/molt/benchmark"},
+	"integration":          {"queue"},
 }
 
 // Modules that one package alone may know.

@@ -1,6 +1,9 @@
 package isolation
 
-import _ "embed"
+import (
+	_ "embed"
+	"slices"
+)
 
 //go:embed fork.py
 var forkPolicy string
@@ -16,4 +19,5 @@ var fork = Mode{
 		"files outside the job's directory",
 		"what another process of the same user may read or signal, this interpreter and the worker among them",
 	},
+	Declares: slices.Concat(outliveProcesses, needAnotherUser),
 }

@@ -2,6 +2,7 @@ package isolation
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -28,7 +29,19 @@ type Mode struct {
 	Layers []string
 	// Leaks declares what one job can leave behind for the next.
 	Leaks []string
+	// Declares are the ids of the probes (package experiment) that the mode lets leak.
+	Declares []string
 }
+
+// What no mode keeps out that runs jobs as the worker's user, without namespaces of the
+// kernel: ids of probes.
+var (
+	outliveProcesses = []string{
+		"sysv-shared-memory", "sysv-queue", "posix-shared-memory", "posix-queue", "keyring",
+		"tmp-file", "user-site",
+	}
+	needAnotherUser = []string{"worker-environment", "worker-memory", "worker-signals"}
+)
 
 // table lists every mode. Order is the order of documentation.
 var table = []Mode{shared, reset, fork, restricted, restrictedFork}
@@ -41,6 +54,9 @@ func Names() []string {
 	}
 	return names
 }
+
+// Modes returns every mode in table order.
+func Modes() []Mode { return slices.Clone(table) }
 
 // Lookup returns the mode of that name; the error lists the known ones.
 func Lookup(name string) (Mode, error) {

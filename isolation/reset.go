@@ -3,6 +3,7 @@ package isolation
 import (
 	"embed"
 	"io/fs"
+	"slices"
 )
 
 //go:embed reset/*.py
@@ -22,6 +23,7 @@ var reset = Mode{
 		"files outside the job's directory",
 		"what another user id would keep secret: the worker's memory and environment, the harness's frames",
 	},
+	Declares: slices.Concat(outliveProcesses, needAnotherUser, []string{"memory-residue"}),
 }
 
 // policyFiles are a policy's files in the order of their names. Only the last uses, when

@@ -33,6 +33,7 @@ var commands = []func(*app) *cobra.Command{
 	newWorkerCommand,
 	newDevCommand,
 	newBenchCommand,
+	newIsolationCommand,
 	newDoctorCommand,
 	newVersionCommand,
 }
