@@ -31,6 +31,9 @@ func (p *Interpreter) Stats() (Stats, error) {
 	}, nil
 }
 
+// Executions is the number of jobs that it was given and that have ended.
+func (p *Interpreter) Executions() int { return int(p.executions.Load()) }
+
 func residentNow(pid int) (int64, error) {
 	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
 	if err != nil {

@@ -120,6 +120,14 @@ func closeFD(fd *int) {
 	}
 }
 
+// LastWords says how a process ended that is gone, and what it wrote to stderr since its
+// last job; for messages, to which it is appended. It is empty when nothing is known.
+func (p *Interpreter) LastWords() string {
+	p.busy.Lock()
+	defer p.busy.Unlock()
+	return p.lastWords()
+}
+
 // lastWords is what the process wrote to stderr since its last job, for messages.
 func (p *Interpreter) lastWords() string {
 	if p.released {

@@ -1,6 +1,8 @@
 package worker
 
 import (
+	"cmp"
+	"runtime"
 	"time"
 
 	"go.uber.org/zap"
@@ -27,6 +29,9 @@ type Config struct {
 	// DrainTimeout is how long running jobs may take to finish when the
 	// worker is stopped; after that they are killed and given back.
 	DrainTimeout time.Duration
+	// StartsAtOnce is how many interpreters may be starting at the same time; 0: as
+	// many as there are CPUs.
+	StartsAtOnce int
 	// Log gets one line for each thing an operator should know.
 	Log *zap.Logger
 	// Observer is told how long jobs took; nil: nobody.
@@ -43,6 +48,15 @@ type PoolConfig struct {
 	Options isolation.Options
 	// Interpreters is the number of slots.
 	Interpreters int
+	// Spares is how many interpreters are kept warm beside those in the slots, so that
+	// one that has to be replaced is replaced at once. With 0 a slot waits for the
+	// start of its next interpreter.
+	Spares int
+	// ReadyTimeout bounds the start of an interpreter; 0: DefaultReadyTimeout.
+	ReadyTimeout time.Duration
+	// MinLifetime is how long an interpreter has to live for its start to count as a
+	// success; 0: DefaultMinLifetime.
+	MinLifetime time.Duration
 	// Python is the interpreter's path, or a name looked up in PATH.
 	Python string
 	// Budget is the number of executions after which an interpreter is
@@ -73,4 +87,16 @@ const (
 	DefaultOutputCap    = 256 << 10
 	DefaultMaxJobBytes  = 8 << 20
 	DefaultDrainTimeout = 30 * time.Second
+	DefaultReadyTimeout = 30 * time.Second
+	DefaultMinLifetime  = time.Second
 )
+
+func (c *Config) startsAtOnce() int {
+	if c.StartsAtOnce > 0 {
+		return c.StartsAtOnce
+	}
+	return runtime.GOMAXPROCS(0)
+}
+
+func (c *PoolConfig) readyTimeout() time.Duration { return cmp.Or(c.ReadyTimeout, DefaultReadyTimeout) }
+func (c *PoolConfig) minLifetime() time.Duration  { return cmp.Or(c.MinLifetime, DefaultMinLifetime) }

@@ -67,8 +67,8 @@ func (in *intake) run() {
 // a time.
 func (in *intake) ask() {
 	p := in.pool
-	if !in.source.Connected() {
-		return // the reconnect brings another chance
+	if !in.source.Connected() || !p.able() {
+		return // the reconnect, or the first interpreter, brings another chance
 	}
 	busy := int(p.busy.Load())
 	target := p.pace.prefetch(len(p.slots))

@@ -3,7 +3,6 @@ package worker
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -46,6 +45,8 @@ type pool struct {
 	busy     atomic.Int64
 	settlers *settlers
 
+	// What follows belongs to the present shift, the time from a start to a drain,
+	// and is replaced by begin.
 	fetching, running context.Context
 	stopFetching      context.CancelCauseFunc
 	stopRunning       context.CancelCauseFunc
@@ -53,11 +54,20 @@ type pool struct {
 	stopLeasing       context.CancelFunc
 	settling          context.Context
 	stopSettling      context.CancelCauseFunc
+	nursery           *nursery
 
-	intakeWG, slotsWG, leaseWG sync.WaitGroup
+	intakeWG, slotsWG, leaseWG, nurseryWG sync.WaitGroup
 
-	started chan error // how each slot's first start went
+	started chan error // how the first start went
 	killed  atomic.Bool
+
+	// shift counts the shifts; shifts guards their beginning and end.
+	shift   int
+	shifts  sync.Mutex
+	stage   stage
+	drained chan struct{} // closed at the end of the present shift
+	err     error         // how it ended; valid when drained is closed
+	over    bool          // no shift may follow
 }
 
 func openPool(ctx context.Context, nc *nats.Conn, w *Worker, cfg PoolConfig) (*pool, error) {
@@ -82,38 +92,15 @@ func openPool(ctx context.Context, nc *nats.Conn, w *Worker, cfg PoolConfig) (*p
 		backlog: newBacklog(),
 		kick:    make(chan struct{}, 1),
 		inHand:  make(map[*queue.Delivery]*hand),
-		started: make(chan error, cfg.Interpreters),
 	}
 	p.recycles = newRecycleLog(p.log)
 	if w.cfg.Observer != nil {
 		p.observer = w.cfg.Observer.Pool(p.name)
 	}
-	p.settlers = newSettlers(p)
-	p.fetching, p.stopFetching = context.WithCancelCause(context.Background())
-	p.running, p.stopRunning = context.WithCancelCause(context.Background())
-	p.settling, p.stopSettling = context.WithCancelCause(context.Background())
-	p.leasing, p.stopLeasing = context.WithCancel(context.Background())
 	for n := range cfg.Interpreters {
 		p.slots = append(p.slots, newSlot(p, n))
 	}
 	return p, nil
-}
-
-func (p *pool) startSlots() {
-	for _, s := range p.slots {
-		p.slotsWG.Go(s.run)
-	}
-}
-
-// waitReady returns when one interpreter is ready, or with the error of the
-// first that can't start.
-func (p *pool) waitReady(ctx context.Context) error {
-	select {
-	case err := <-p.started:
-		return err
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
 
 func (p *pool) startIntake() error {
@@ -134,18 +121,6 @@ func (p *pool) startIntake() error {
 	return nil
 }
 
-func (p *pool) ready() error {
-	if p.fetching.Err() != nil {
-		return errors.New("draining")
-	}
-	for _, s := range p.slots {
-		if st := s.State(); st == StateIdle || st == StateBusy {
-			return nil
-		}
-	}
-	return errors.New("no interpreter is up")
-}
-
 func (p *pool) python() pyproc.Hello {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -161,6 +136,10 @@ func (p *pool) setPython(h pyproc.Hello) {
 // leave makes room for another job: one neither waits nor runs any more.
 func (p *pool) leave() {
 	p.busy.Add(-1)
+	p.wakeIntake()
+}
+
+func (p *pool) wakeIntake() {
 	select {
 	case p.kick <- struct{}{}:
 	default:
@@ -198,37 +177,6 @@ func (p *pool) giveBackAs(d *queue.Delivery, how queue.GiveBack) {
 		}
 		return err
 	})
-}
-
-// drain stops the pool in order: fetching, waiting jobs, running jobs,
-// settlements.
-func (p *pool) drain(ctx context.Context) error {
-	p.stopFetching(errStopped)
-	p.intakeWG.Wait()
-	slotsDone := make(chan struct{})
-	go func() { defer close(slotsDone); p.slotsWG.Wait() }()
-	deadline := time.NewTimer(p.worker.cfg.DrainTimeout)
-	defer deadline.Stop()
-	select {
-	case <-slotsDone:
-	case <-deadline.C:
-		p.stopRunning(ErrDrainDeadline)
-	case <-ctx.Done():
-		p.stopRunning(context.Cause(ctx))
-	}
-	<-slotsDone
-	p.stopRunning(errStopped)
-	for _, d := range p.backlog.all() {
-		p.giveBack(d, "drained")
-	}
-	p.recycles.flush()
-	p.finishSettling()
-	p.stopLeasing()
-	p.leaseWG.Wait()
-	if p.killed.Load() {
-		return fmt.Errorf("pool %q: %w", p.name, ErrDrainDeadline)
-	}
-	return nil
 }
 
 // settleGrace is how long a worker that has stopped running jobs waits for a

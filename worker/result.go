@@ -30,11 +30,11 @@ func (s *slot) toResult(d *queue.Delivery, o pyproc.Outcome) queue.Result {
 			// The server's clock and this one may differ.
 			QueuedMS: max(milliseconds(o.StartedAt.Sub(d.SubmittedAt)), 0),
 		},
-		Isolation: &queue.Isolation{Mode: p.cfg.Mode.Name, Layers: slices.Concat(p.cfg.Mode.Layers, s.hello.Layers)},
-		Python:    s.hello.Version,
+		Isolation: &queue.Isolation{Mode: p.cfg.Mode.Name, Layers: slices.Concat(p.cfg.Mode.Layers, s.interpreter.Hello().Layers)},
+		Python:    s.interpreter.Hello().Version,
 		Worker: queue.WorkerOrigin{
 			Name: p.worker.cfg.Name, Pool: p.name,
-			Slot: s.number, Generation: s.generation, Execution: s.executions,
+			Slot: s.number, Generation: s.life.generation, Execution: s.life.executions,
 		},
 	}
 	classify(&r, o)

@@ -1,205 +1,154 @@
 package worker
 
 import (
-	"os"
-	"path/filepath"
-	"strconv"
-	"sync/atomic"
 	"syscall"
 	"time"
 
-	"github.com/cenkalti/backoff/v4"
 	"go.uber.org/zap"
-	"golang.org/x/sys/unix"
 
 	"github.com/seed-0f8c9bb6/molt/pyproc"
 	"github.com/seed-0f8c9bb6/molt/queue"
 )
 
-// State is where a slot is in its life.
-type State int32
-
-// The states of a slot.
-const (
-	StateStarting State = iota // an interpreter is being started
-	StateIdle                  // the interpreter waits for a job
-	StateBusy                  // it runs one
-	StateBackoff               // a start failed; the next waits
-	StateStopped               // drained
-)
-
-func (s State) String() string {
-	switch s {
-	case StateStarting:
-		return "starting"
-	case StateIdle:
-		return "idle"
-	case StateBusy:
-		return "busy"
-	case StateBackoff:
-		return "backoff"
-	default:
-		return "stopped"
-	}
-}
-
-const (
-	readyTimeout = 30 * time.Second
-	killDelay    = 2 * time.Second
-)
-
-// slot is a place for one interpreter. Its goroutine, run, owns every field
-// but state and view, which others may read.
+// slot is a place for one interpreter. While the pool serves, the slot's goroutine, run,
+// owns every field up to nudge. It asks lifecycle.go what each event means.
 type slot struct {
 	pool   *pool
 	number int
 	log    *zap.Logger
-	state  atomic.Int32
-	view   slotView
 
-	interpreter *pyproc.Interpreter
-	hello       pyproc.Hello
-	generation  int
-	executions  int
-	retry       *backoff.ExponentialBackOff
-	wait        time.Duration // how long the present backoff lasts
-	reported    bool          // the first start was reported to the pool
-
+	life        life
+	interpreter *nursling
 	// again is a job that has to run once more: its interpreter was killed by
 	// somebody who may not have been the job.
 	again *queue.Delivery
+	errs  int // jobs in a row that ended badly
+
+	// nudge says that wish has a reason to replace the interpreter.
+	nudge chan struct{}
+	view  slotView
 }
 
 func newSlot(p *pool, number int) *slot {
-	s := &slot{
-		pool: p, number: number,
-		log: p.log.With(zap.Int("slot", number)),
-		retry: backoff.NewExponentialBackOff(
-			backoff.WithInitialInterval(200*time.Millisecond),
-			backoff.WithMaxInterval(30*time.Second),
-			backoff.WithMaxElapsedTime(0)),
+	return &slot{
+		pool: p, number: number, log: p.log.With(zap.Int("slot", number)),
+		life:  life{alone: p.cfg.Spares == 0},
+		nudge: make(chan struct{}, 1),
 	}
-	return s
 }
-
-// State returns where the slot is at present.
-func (s *slot) State() State { return State(s.state.Load()) }
 
 // run takes the slot from event to event until it is stopped.
 func (s *slot) run() {
+	s.event(s.life.onBegin())
 	for {
-		switch s.State() {
-		case StateStarting:
-			s.start()
+		switch s.life.state {
+		case StateStarting, StateBackoff:
+			s.awaitInterpreter()
 		case StateIdle:
 			s.next()
-		case StateBackoff:
-			s.sleep()
 		case StateStopped:
 			return
 		}
 	}
 }
 
-func (s *slot) to(state State) { s.state.Store(int32(state)) }
-
-// start brings up the next interpreter.
-func (s *slot) start() {
-	if s.pool.fetching.Err() != nil {
-		s.stop()
-		return
-	}
-	s.generation++
-	s.executions = 0
-	interpreter, err := pyproc.Start(s.pool.running, s.spec())
-	if err != nil {
-		s.report(err)
-		s.onStartFailed(err)
-		return
-	}
-	s.onStarted(interpreter)
-	s.report(nil)
-}
-
-// report tells the pool how the slot's first start went.
-func (s *slot) report(err error) {
-	if !s.reported {
-		s.reported = true
-		s.pool.started <- err
-	}
-}
-
-func (s *slot) onStarted(interpreter *pyproc.Interpreter) {
-	s.interpreter, s.hello = interpreter, interpreter.Hello()
-	s.pool.setPython(s.hello)
-	s.view.serves(interpreter, s.generation)
-	s.retry.Reset()
-	s.log.Debug("interpreter ready", zap.Int("generation", s.generation), zap.Int("pid", s.hello.PID))
-	s.to(StateIdle)
-}
-
-func (s *slot) onStartFailed(err error) {
-	if s.again != nil {
-		s.pool.retryLater(s.again, "no interpreter can be started")
+// event carries out what an event asks for, but for running a job, adopting and
+// refusing, which the caller does who has the job or the interpreter.
+func (s *slot) event(l life, o orders) orders {
+	before := s.life
+	s.life = l
+	if o&giveBack != 0 {
+		if l.state == StateStopped {
+			s.pool.giveBack(s.again, "the worker stops")
+		} else {
+			s.pool.retryLater(s.again, "no interpreter can be started")
+		}
 		s.again = nil
 	}
-	if s.pool.running.Err() != nil {
-		s.to(StateStopped)
+	if o&discard != 0 {
+		s.discard(before, l)
+	}
+	s.view.show(l)
+	return o
+}
+
+// awaitInterpreter waits until there is one, or none can be had.
+func (s *slot) awaitInterpreter() {
+	trouble, changed := s.pool.nursery.look()
+	switch {
+	case trouble.waiting && s.life.state == StateStarting:
+		s.event(s.life.onStartFailed())
+	case !trouble.waiting && s.life.state == StateBackoff:
+		s.event(s.life.onRetry())
+	}
+	select {
+	case one := <-s.pool.nursery.offers:
+		s.offered(one)
+	case <-changed:
+	case <-s.pool.fetching.Done():
+		s.event(s.life.onDrain())
+	}
+}
+
+// offered takes an interpreter, or gives it back.
+func (s *slot) offered(one *nursling) {
+	l, o := s.life.onOffer()
+	if o&refuse != 0 {
+		s.pool.nursery.retire(one)
 		return
 	}
-	s.wait = s.retry.NextBackOff()
-	s.log.Error("cannot start an interpreter", zap.Int("generation", s.generation), zap.Duration("retry_in", s.wait), zap.Error(err))
-	s.to(StateBackoff)
+	s.event(l, o)
+	s.interpreter, s.errs = one, 0
+	s.view.serves(one)
+	s.log.Debug("interpreter serves", zap.Int("generation", l.generation), zap.Int("pid", one.Hello().PID))
+	s.pool.wakeIntake()
 }
 
-func (s *slot) sleep() {
-	timer := time.NewTimer(s.wait)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		s.to(StateStarting)
-	case <-s.pool.fetching.Done():
-		s.to(StateStopped)
-	}
-}
-
-// next waits for a job, the interpreter's death, or the end.
+// next waits for a job, a successor that is wanted, the interpreter's death, or the end.
 func (s *slot) next() {
 	if d := s.again; d != nil {
 		s.again = nil
 		s.execute(d, true)
 		return
 	}
+	var successors <-chan *nursling
+	if !s.life.wear.none() {
+		successors = s.pool.nursery.offers
+		select {
+		case one := <-successors:
+			s.offered(one)
+			return
+		default:
+		}
+	}
 	select {
 	case <-s.pool.backlog.tokens:
 		if d := s.pool.backlog.take(); d != nil {
 			s.execute(d, false)
 		}
+	case one := <-successors:
+		s.offered(one)
+	case <-s.nudge:
+		s.event(s.life.onWear(s.view.wishFor(s.interpreter)))
 	case <-s.interpreter.Exited():
-		s.onIdleDeath()
+		s.event(s.life.onDied())
 	case <-s.pool.fetching.Done():
-		s.stop()
+		s.event(s.life.onDrain())
 	}
 }
 
 // execute runs one job and settles it.
 func (s *slot) execute(d *queue.Delivery, again bool) {
-	if s.pool.cancelled(d) {
-		s.pool.leave()
-		s.pool.complete(d, s.pool.cancelledResult(d))
+	if s.settledUnrun(d) {
+		s.event(s.life.onDropped())
 		return
 	}
-	if expired(d, time.Now()) {
-		s.pool.leave()
-		s.pool.complete(d, s.pool.expiredResult(d))
-		return
-	}
-	s.to(StateBusy)
-	s.executions++
-	request := s.request(&d.Job)
+	s.event(s.life.onJob())
+	request := s.pool.request(&d.Job)
 	ctx, ended := s.pool.beginRun(d, request.Timeout)
 	outcome := s.interpreter.Do(ctx, request)
 	cancelled := ended()
+	var e ending
 	switch {
 	case outcome.End == pyproc.EndCancelled && cancelled:
 		s.pool.complete(d, s.toResult(d, outcome))
@@ -211,16 +160,47 @@ func (s *slot) execute(d *queue.Delivery, again bool) {
 		s.log.Error("a job could not be handed to a fresh interpreter", zap.String("id", d.Job.ID), zap.String("reason", outcome.Detail))
 		s.pool.retryLater(d, outcome.Detail)
 	case outcome.End == pyproc.EndNotRun:
-		s.again = d
+		e.again, s.again = true, d
 	case s.killedFromOutside(outcome) && !again:
 		s.log.Warn("an interpreter was killed while it ran a job, which is run once more", zap.Int("signal", outcome.Signal), zap.String("id", d.Job.ID))
-		s.again = d
+		e.again, s.again = true, d
 	default:
 		s.pool.complete(d, s.toResult(d, outcome))
 		s.pool.pace.observe(outcome.FinishedAt.Sub(outcome.StartedAt))
 		s.pool.leave()
 	}
-	s.onOutcome(outcome)
+	e.wear = s.wearOf(&outcome)
+	s.ended(e)
+}
+
+// settledUnrun settles a job that may not run any more.
+func (s *slot) settledUnrun(d *queue.Delivery) bool {
+	var r queue.Result
+	switch {
+	case s.pool.cancelled(d):
+		r = s.pool.cancelledResult(d)
+	case expired(d, time.Now()):
+		r = s.pool.expiredResult(d)
+	default:
+		return false
+	}
+	s.pool.leave()
+	s.pool.complete(d, r)
+	return true
+}
+
+// ended moves on after a job. A drain that began meanwhile comes first, so that no
+// further interpreter is asked for.
+func (s *slot) ended(e ending) {
+	if s.pool.fetching.Err() != nil {
+		s.event(s.life.onDrain())
+	}
+	s.event(s.life.onEnded(e))
+	select {
+	case <-s.nudge:
+		s.event(s.life.onWear(s.view.wishFor(s.interpreter)))
+	default:
+	}
 }
 
 // killedFromOutside reports a death that may have been an operator's doing: in
@@ -230,102 +210,43 @@ func (s *slot) killedFromOutside(o pyproc.Outcome) bool {
 		(o.Signal == int(syscall.SIGKILL) || o.Signal == int(syscall.SIGTERM))
 }
 
-// onOutcome decides whether the interpreter serves the next job.
-func (s *slot) onOutcome(o pyproc.Outcome) {
+// wearOf says whether the interpreter may serve after a job, and how long.
+func (s *slot) wearOf(o *pyproc.Outcome) wear {
 	switch {
 	case o.Taint != "":
-		s.recycle(RecycleTainted, o.Taint)
+		return wear{RecycleTainted, o.Taint, true}
+	case !o.Reusable && o.End == pyproc.EndNotRun:
+		return wear{RecycleDied, o.Detail, true}
 	case !o.Reusable:
-		s.recycle(RecycleJob, "it ended with the job")
-	case s.pool.cfg.Budget > 0 && s.executions >= s.pool.cfg.Budget:
-		s.recycle(RecycleExecutions, "its budget is spent")
-	default:
-		s.to(StateIdle)
+		return wear{RecycleJob, "it ended with the job", true}
 	}
+	if n := s.pool.nursery; n.shaky.Load() {
+		n.call(n.onProven)
+	}
+	return s.spent(o)
 }
 
-func (s *slot) onIdleDeath() { s.recycle(RecycleDied, "it died while idle") }
-
-// recycle ends the interpreter; the slot starts the next.
-func (s *slot) recycle(reason RecycleReason, detail string) {
-	s.view.recycled(reason, detail, s.generation)
-	s.pool.counts.recycled(reason)
-	s.pool.recycles.write(s.log, reason, zap.String("detail", detail), zap.Int("generation", s.generation), zap.Int("executions", s.executions))
-	s.closeInterpreter()
-	s.to(StateStarting)
+// spent checks the budgets that a job can use up.
+func (s *slot) spent(*pyproc.Outcome) wear {
+	if budget := s.pool.cfg.Budget; budget > 0 && s.life.executions >= budget {
+		return wear{RecycleExecutions, "its budget is spent", true}
+	}
+	return wear{}
 }
 
-func (s *slot) stop() {
-	if s.again != nil {
-		s.pool.giveBack(s.again, "the worker stops")
-		s.again = nil
-	}
-	s.closeInterpreter()
-	s.to(StateStopped)
-}
-
-func (s *slot) closeInterpreter() {
-	if s.interpreter == nil {
-		return
-	}
-	s.view.serves(nil, s.generation)
-	s.interpreter.Stop()
+// discard parts with the interpreter, which ends in the background.
+func (s *slot) discard(was, is life) {
+	one := s.interpreter
 	s.interpreter = nil
-	_ = os.RemoveAll(s.dir())
-}
-
-func (s *slot) dir() string {
-	return filepath.Join(s.pool.worker.dir, s.pool.name+"-"+strconv.Itoa(s.number)+"-"+strconv.Itoa(s.generation))
-}
-
-// spec says how this slot's next interpreter is started.
-func (s *slot) spec() pyproc.Spec {
-	python := s.pool.cfg.Python
-	if h := s.pool.python(); h.Executable != "" {
-		// What the first one said of itself, which spares the time of wrapper
-		// scripts.
-		python = h.Executable
+	if is.state != StateStopped {
+		why := is.wear
+		if why.none() {
+			why = was.wear // of a swap, which begins a new life
+		}
+		s.view.recycled(why, was.generation)
+		s.pool.counts.recycled(why.Reason)
+		s.pool.recycles.write(s.log, why.Reason, zap.String("detail", why.Detail), zap.Int("generation", was.generation), zap.Int("executions", was.executions))
 	}
-	return pyproc.Spec{
-		Python: python,
-		Policy: s.pool.cfg.Mode.Policy, Options: s.pool.policy, Forks: s.pool.cfg.Mode.Forks,
-		Dir:          s.dir(),
-		Env:          s.environment(),
-		OutputCap:    s.pool.cfg.OutputCap,
-		ReadyTimeout: readyTimeout,
-		KillDelay:    killDelay,
-	}
+	s.view.serves(nil)
+	s.pool.nursery.retire(one)
 }
-
-// environment is all that the interpreter gets to see of the worker's.
-func (s *slot) environment() []string {
-	env := []string{
-		"PATH=" + os.Getenv("PATH"),
-		"HOME=" + s.dir(),
-		"LANG=C.UTF-8",
-	}
-	return append(env, s.pool.cfg.Env...)
-}
-
-func (s *slot) request(j *queue.Job) pyproc.Request {
-	r := pyproc.Request{
-		Code: j.Code, Inputs: j.Inputs, Stdin: j.Stdin, Args: j.Args, Env: j.Env, Files: j.Files,
-		Timeout:     capped(time.Duration(j.TimeoutMS)*time.Millisecond, s.pool.cfg.Timeout),
-		MemoryBytes: capped(j.MemoryBytes, s.pool.cfg.MemoryBytes),
-	}
-	if j.Outputs != nil {
-		r.Locals, r.Globs = j.Outputs.Locals, j.Outputs.Files
-	}
-	return r
-}
-
-// capped returns what was asked for, at most the limit; zero means no wish, or
-// no limit.
-func capped[T ~int64](asked, limit T) T {
-	if asked == 0 || limit > 0 && asked > limit {
-		return limit
-	}
-	return asked
-}
-
-func signalName(n int) string { return unix.SignalName(syscall.Signal(n)) }

@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-
-	"github.com/seed-0f8c9bb6/molt/pyproc"
 )
 
 // Status is a worker at one moment. Its JSON form is what the control subjects
@@ -89,27 +87,6 @@ type LastRecycle struct {
 	At         time.Time     `json:"at"`
 }
 
-// slotView is what others may read of a slot while its goroutine works.
-type slotView struct {
-	now  atomic.Pointer[slotNow]
-	last atomic.Pointer[LastRecycle]
-}
-
-type slotNow struct {
-	interpreter *pyproc.Interpreter // nil: none is up
-	generation  int
-}
-
-// serves says which interpreter the slot has from now on; nil: none.
-func (v *slotView) serves(interpreter *pyproc.Interpreter, generation int) {
-	v.now.Store(&slotNow{interpreter: interpreter, generation: generation})
-}
-
-// recycled says why the interpreter of that generation was replaced.
-func (v *slotView) recycled(reason RecycleReason, detail string, generation int) {
-	v.last.Store(&LastRecycle{Reason: reason, Detail: detail, Generation: generation, At: time.Now()})
-}
-
 // Status returns what the worker is doing. It reads while the slots work on.
 func (w *Worker) Status() Status {
 	s := Status{
@@ -146,7 +123,7 @@ func (p *pool) status() PoolStatus {
 	}
 	for _, slot := range p.slots {
 		one := slot.status()
-		if slot.State() == StateBusy {
+		if st := slot.State(); st == StateBusy || st == StateDraining {
 			s.Running++
 		}
 		s.Slots = append(s.Slots, one)
@@ -158,25 +135,18 @@ func (p *pool) status() PoolStatus {
 // phase says whether the pool serves jobs, and why not.
 func (p *pool) phase() (state, reason string) {
 	err := p.ready()
+	_, _, stage := p.now()
 	switch {
 	case err == nil:
 		return "serving", ""
-	case p.fetching.Err() == nil:
+	case stage == stageNew:
+		return "starting", ""
+	case stage == stageServing:
 		return "unhealthy", err.Error()
-	case p.stopped():
+	case stage == stageDrained:
 		return "drained", ""
 	}
 	return "draining", ""
-}
-
-// stopped reports whether every slot has ended.
-func (p *pool) stopped() bool {
-	for _, s := range p.slots {
-		if s.State() != StateStopped {
-			return false
-		}
-	}
-	return true
 }
 
 func (b *backlog) len() int {
@@ -187,17 +157,14 @@ func (b *backlog) len() int {
 
 func (s *slot) status() SlotStatus {
 	out := SlotStatus{Slot: s.number, State: s.State().String(), LastRecycle: s.view.last.Load()}
-	now := s.view.now.Load()
-	if now == nil {
-		return out
-	}
-	out.Generation = now.generation
-	if now.interpreter == nil {
+	out.Generation = int(s.view.generation.Load())
+	one := s.present()
+	if one == nil {
 		return out
 	}
 	// An interpreter that has just ended has nothing to tell.
-	if stats, err := now.interpreter.Stats(); err == nil {
-		out.PID = now.interpreter.Hello().PID
+	if stats, err := one.Stats(); err == nil {
+		out.PID = one.Hello().PID
 		out.Executions, out.RSSBytes, out.Modules = stats.Executions, stats.RSSBytes, stats.Modules
 		out.AgeMS = stats.Age.Milliseconds()
 	}

@@ -33,6 +33,8 @@ type Worker struct {
 	dir   string
 	// cancels is set once the pools are open.
 	cancels atomic.Pointer[queue.Cancels]
+	// starts holds a token for each interpreter that is being started.
+	starts chan struct{}
 
 	host       string
 	startedAt  time.Time
@@ -62,7 +64,10 @@ func Start(ctx context.Context, nc *nats.Conn, cfg Config) (*Worker, error) {
 	if err != nil {
 		host = "unknown"
 	}
-	w := &Worker{cfg: cfg, log: cfg.Log, dir: dir, host: host, startedAt: time.Now(), done: make(chan struct{})}
+	w := &Worker{
+		cfg: cfg, log: cfg.Log, dir: dir, host: host, startedAt: time.Now(),
+		starts: make(chan struct{}, cfg.startsAtOnce()), done: make(chan struct{}),
+	}
 	for i := range cfg.Pools {
 		p, err := openPool(ctx, nc, w, cfg.Pools[i])
 		if err != nil {
@@ -88,7 +93,9 @@ func Start(ctx context.Context, nc *nats.Conn, cfg Config) (*Worker, error) {
 
 func (w *Worker) startPools(ctx context.Context) error {
 	for _, p := range w.pools {
-		p.startSlots()
+		if err := p.begin(); err != nil {
+			return fmt.Errorf("pool %q: %w", p.name, err)
+		}
 	}
 	for _, p := range w.pools {
 		if err := p.waitReady(ctx); err != nil {
@@ -152,7 +159,7 @@ func (w *Worker) Drain(ctx context.Context) error {
 		errs := make([]error, len(w.pools))
 		var wg sync.WaitGroup
 		for i, p := range w.pools {
-			wg.Go(func() { errs[i] = p.drain(ctx) })
+			wg.Go(func() { errs[i] = p.drain(ctx, true) })
 		}
 		wg.Wait()
 		w.cancels.Load().Close()

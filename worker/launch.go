@@ -1,0 +1,77 @@
+package worker
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/seed-0f8c9bb6/molt/pyproc"
+	"github.com/seed-0f8c9bb6/molt/queue"
+)
+
+const killDelay = 2 * time.Second
+
+// enterStart waits for a turn to start an interpreter: a machine that starts all of them
+// at once serves nobody meanwhile.
+func (w *Worker) enterStart(ctx context.Context) error {
+	select {
+	case w.starts <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (w *Worker) leaveStart() { <-w.starts }
+
+// spec says how an interpreter is started that lives in the directory of that name.
+func (p *pool) spec(name string) pyproc.Spec {
+	python := p.cfg.Python
+	if h := p.python(); h.Executable != "" {
+		// What the first one said of itself, which spares the time of wrapper
+		// scripts.
+		python = h.Executable
+	}
+	dir := filepath.Join(p.worker.dir, name)
+	return pyproc.Spec{
+		Python: python,
+		Policy: p.cfg.Mode.Policy, Options: p.policy, Forks: p.cfg.Mode.Forks,
+		Dir: dir,
+		// All that the interpreter gets to see of the worker's environment.
+		Env: append([]string{
+			"PATH=" + os.Getenv("PATH"),
+			"HOME=" + dir,
+			"LANG=C.UTF-8",
+		}, p.cfg.Env...),
+		OutputCap:    p.cfg.OutputCap,
+		ReadyTimeout: p.cfg.readyTimeout(),
+		KillDelay:    killDelay,
+	}
+}
+
+func (p *pool) request(j *queue.Job) pyproc.Request {
+	r := pyproc.Request{
+		Code: j.Code, Inputs: j.Inputs, Stdin: j.Stdin, Args: j.Args, Env: j.Env, Files: j.Files,
+		Timeout:     capped(time.Duration(j.TimeoutMS)*time.Millisecond, p.cfg.Timeout),
+		MemoryBytes: capped(j.MemoryBytes, p.cfg.MemoryBytes),
+	}
+	if j.Outputs != nil {
+		r.Locals, r.Globs = j.Outputs.Locals, j.Outputs.Files
+	}
+	return r
+}
+
+// capped returns what was asked for, at most the limit; zero means no wish, or
+// no limit.
+func capped[T ~int64](asked, limit T) T {
+	if asked == 0 || limit > 0 && asked > limit {
+		return limit
+	}
+	return asked
+}
+
+func signalName(n int) string { return unix.SignalName(syscall.Signal(n)) }

@@ -1,0 +1,157 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// stage is where a pool is in its shifts.
+type stage int
+
+const (
+	stageNew stage = iota // no shift yet
+	stageServing
+	stageDraining
+	stageDrained
+)
+
+// unhealthyAfter is how many starts in a row have to fail for a pool to be unhealthy.
+const unhealthyAfter = 3
+
+// begin begins a shift: interpreters are started. The caller waits until one is ready and
+// starts the intake, or drains the pool.
+func (p *pool) begin() error {
+	p.shifts.Lock()
+	defer p.shifts.Unlock()
+	if p.over || p.stage == stageServing || p.stage == stageDraining {
+		return errors.New("it serves or drains at present: wait until it is drained")
+	}
+	p.shift++
+	p.drained, p.err = make(chan struct{}), nil
+	p.killed.Store(false)
+	p.started = make(chan error, 1)
+	p.settlers = newSettlers(p)
+	p.fetching, p.stopFetching = context.WithCancelCause(context.Background())
+	p.running, p.stopRunning = context.WithCancelCause(context.Background())
+	p.settling, p.stopSettling = context.WithCancelCause(context.Background())
+	p.leasing, p.stopLeasing = context.WithCancel(context.Background())
+	p.nursery = newNursery(p)
+	p.nurseryWG.Go(p.nursery.run)
+	for _, s := range p.slots {
+		p.slotsWG.Go(s.run)
+	}
+	p.stage = stageServing
+	return nil
+}
+
+// reportStart tells how the first start of the shift went.
+func (p *pool) reportStart(err error) {
+	select {
+	case p.started <- err:
+	default:
+	}
+}
+
+// waitReady returns when one interpreter is ready, or with the error of the first that
+// can't start.
+func (p *pool) waitReady(ctx context.Context) error {
+	select {
+	case err := <-p.started:
+		return err
+	case <-p.fetching.Done():
+		return context.Cause(p.fetching)
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// now returns the present shift's nursery and fetching context, and the stage.
+func (p *pool) now() (*nursery, context.Context, stage) {
+	p.shifts.Lock()
+	defer p.shifts.Unlock()
+	return p.nursery, p.fetching, p.stage
+}
+
+// ready returns nil while the pool serves jobs.
+func (p *pool) ready() error {
+	nursery, _, stage := p.now()
+	switch stage {
+	case stageNew:
+		return errors.New("starting")
+	case stageDraining:
+		return errors.New("draining")
+	case stageDrained:
+		return errors.New("drained: it serves again when it is resumed")
+	}
+	trouble, _ := nursery.look()
+	if trouble.failures >= unhealthyAfter {
+		return fmt.Errorf("unhealthy: %d starts of interpreters failed in a row: %w", trouble.failures, trouble.err)
+	}
+	if !p.able() {
+		return errors.New("no interpreter is up")
+	}
+	return nil
+}
+
+// able reports whether any slot has an interpreter that takes jobs.
+func (p *pool) able() bool {
+	for _, s := range p.slots {
+		if st := s.State(); st == StateIdle || st == StateBusy {
+			return true
+		}
+	}
+	return false
+}
+
+// drain ends the present shift and returns when everything is settled; without one it
+// returns at once. Whoever else asks meanwhile waits for the same end. When ctx ends,
+// running jobs are killed and given back at once.
+func (p *pool) drain(ctx context.Context, forGood bool) error {
+	p.shifts.Lock()
+	p.over = p.over || forGood
+	if p.stage == stageServing {
+		p.stage = stageDraining
+		p.stopFetching(errStopped)
+		go p.endShift()
+	}
+	drained := p.drained
+	p.shifts.Unlock()
+	if drained == nil {
+		return nil
+	}
+	select {
+	case <-drained:
+	case <-ctx.Done():
+		p.stopRunning(context.Cause(ctx))
+		<-drained
+	}
+	return p.err
+}
+
+// endShift stops the pool in order: fetching, waiting jobs, running jobs, interpreters,
+// settlements.
+func (p *pool) endShift() {
+	p.intakeWG.Wait()
+	deadline := time.AfterFunc(p.worker.cfg.DrainTimeout, func() { p.stopRunning(ErrDrainDeadline) })
+	p.slotsWG.Wait()
+	deadline.Stop()
+	p.stopRunning(errStopped)
+	for _, d := range p.backlog.all() {
+		p.giveBack(d, "drained")
+	}
+	p.nursery.stop()
+	p.nurseryWG.Wait()
+	p.recycles.flush()
+	p.finishSettling()
+	p.stopLeasing()
+	p.leaseWG.Wait()
+	if p.killed.Load() {
+		p.err = fmt.Errorf("pool %q: %w", p.name, ErrDrainDeadline)
+	}
+	p.shifts.Lock()
+	p.stage = stageDrained
+	p.shifts.Unlock()
+	close(p.drained)
+}
