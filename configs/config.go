@@ -16,8 +16,11 @@ type Config struct {
 	Prefix string `yaml:"prefix"`
 	NATS   NATS   `yaml:"nats"`
 	Log    Log    `yaml:"log"`
-	// HTTP is the address that serves /livez and /readyz; empty: none.
+	// HTTP is the address that serves /livez, /readyz and /metrics; empty: none.
 	HTTP string `yaml:"http"`
+	// HTTPToken is what POST /drain at that address asks for; empty: it is
+	// refused.
+	HTTPToken string `yaml:"http_token"`
 	// WorkDir is where interpreters' directories are made; empty: the
 	// system's temporary directory.
 	WorkDir string `yaml:"work_dir"`

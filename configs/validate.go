@@ -72,6 +72,7 @@ func (c *Config) Validate() error {
 		_, _, err := net.SplitHostPort(c.HTTP)
 		check(err == nil, "http", "%q is not an address: write host:port, such as :8080", c.HTTP)
 	}
+	check(c.HTTPToken == strings.TrimSpace(c.HTTPToken), "http_token", "begins or ends with a space: a header can't carry that")
 	check(c.NATS.URL == "" || c.NATS.Context == "", "nats.context", "stands beside nats.url: keep the one that names the server")
 	c.validateURL(check)
 	check(c.NATS.InboxPrefix == "" || isPrefix(c.NATS.InboxPrefix), "nats.inbox_prefix", "%q is no prefix of subjects: use tokens between dots, without wildcards or spaces, such as _INBOX_alice", c.NATS.InboxPrefix)

@@ -29,6 +29,7 @@ var mayImport = map[string][]string{
 var onlyImporter = map[string]string{
 	"github.com/nats-io/nats-server": "queue/embednats",
 	"github.com/spf13/cobra":         "cmd/molt",
+	"github.com/prometheus":          "cmd/molt",
 	"github.com/goccy/go-yaml":       "configs",
 }
 

@@ -40,6 +40,9 @@ type Worker struct {
 	startedAt  time.Time
 	connection *connectionWatch
 
+	askDrain   sync.Once
+	drainAsked chan struct{}
+
 	draining atomic.Bool
 	drain    sync.Once
 	err      error
@@ -66,7 +69,7 @@ func Start(ctx context.Context, nc *nats.Conn, cfg Config) (*Worker, error) {
 	}
 	w := &Worker{
 		cfg: cfg, log: cfg.Log, dir: dir, host: host, startedAt: time.Now(),
-		starts: make(chan struct{}, cfg.startsAtOnce()), done: make(chan struct{}),
+		starts: make(chan struct{}, cfg.startsAtOnce()), done: make(chan struct{}), drainAsked: make(chan struct{}),
 	}
 	for i := range cfg.Pools {
 		p, err := openPool(ctx, nc, w, cfg.Pools[i])

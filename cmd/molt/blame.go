@@ -15,6 +15,7 @@ import (
 var flagOfKey = map[string]string{
 	"prefix":             "prefix",
 	"http":               "http",
+	"http_token":         "http-token",
 	"work_dir":           "work-dir",
 	"nice":               "nice",
 	"drain_timeout":      "drain-timeout",

@@ -143,6 +143,7 @@ func workerConfig(cfg configs.Config, log *zap.Logger) (worker.Config, error) {
 	}
 	w := worker.Config{
 		Name:     cfg.Name,
+		Version:  readVersions().Molt,
 		Subjects: subjects,
 		Results: queue.ResultStreams{
 			MaxAge:     cfg.Results.MaxAge.Std(),

@@ -29,6 +29,7 @@ type workerFlags struct {
 	pool         poolFlags
 	limit        limitFlags
 	name, http   string
+	httpToken    string
 	workDir      string
 	drainTimeout durationFlag
 	patience     durationFlag
@@ -54,13 +55,15 @@ it says of every pool.`,
 	f.pool.add(flags, "")
 	f.limit.add(flags, "")
 	flags.StringVar(&f.name, "name", "", "the worker's name in results and logs (default: host name and process id)")
-	flags.StringVar(&f.http, "http", "", "`ADDRESS` that serves /livez and /readyz, such as :8080 (default: none)")
+	flags.StringVar(&f.http, "http", "", "`ADDRESS` that serves /livez, /readyz and /metrics, such as :8080 (default: none)")
+	flags.StringVar(&f.httpToken, "http-token", "", "what POST /drain at that address asks for (default: it is refused)")
 	flags.StringVar(&f.workDir, "work-dir", "", "`DIR` for the interpreters' directories (default: the temporary directory)")
 	f.drainTimeout, f.patience = durationFlag(configs.Default().DrainTimeout), durationFlag(connectPatience)
 	flags.Var(&f.drainTimeout, "drain-timeout", "how long running jobs may take to finish after SIGTERM")
 	flags.Var(&f.patience, "connect-timeout", "how long to try to reach the server at the start")
 	bindEnv(flags, "name", "MOLT_NAME")
 	bindEnv(flags, "http", "MOLT_HTTP")
+	bindEnv(flags, "http-token", "MOLT_HTTP_TOKEN")
 	bindEnv(flags, "work-dir", "MOLT_WORK_DIR")
 	bindEnv(flags, "drain-timeout", "MOLT_DRAIN_TIMEOUT")
 	return cmd
@@ -81,6 +84,9 @@ func (a *app) workerSettings(cmd *cobra.Command, f *workerFlags) (configs.Config
 	}
 	if flags.Changed("http") {
 		cfg.HTTP = f.http
+	}
+	if flags.Changed("http-token") {
+		cfg.HTTPToken = f.httpToken
 	}
 	if flags.Changed("work-dir") {
 		cfg.WorkDir = f.workDir
@@ -105,11 +111,12 @@ func (a *app) worker(cmd *cobra.Command, f *workerFlags) (err error) {
 	if err != nil {
 		return err
 	}
-	health, err := serveHealth(cfg.HTTP, log)
+	health, err := serveHealth(cfg.HTTP, cfg.HTTPToken, log)
 	if err != nil {
 		return withCode(exitInfra, err)
 	}
 	defer health.close()
+	wcfg.Observer = health.observer()
 	to := connection(cfg, wcfg.Name, log)
 	to.Unbuffered = true
 	nc, err := connectPatiently(ctx, to, time.Duration(f.patience), log)
@@ -167,11 +174,13 @@ func describePool(p worker.PoolConfig, w *worker.Worker) string {
 	return fmt.Sprintf("%s: %d × %s, Python %s", p.Stream.Pool, p.Interpreters, p.Mode.Name, w.Python(p.Stream.Pool))
 }
 
-// serveUntil waits for a signal and drains, or for the worker's own end.
+// serveUntil waits for a signal, or somebody's wish, and drains, or for the
+// worker's own end.
 func serveUntil(ctx context.Context, w *worker.Worker, log *zap.Logger) error {
 	select {
 	case <-w.Done():
 		return fmt.Errorf("cannot go on: the worker stopped: %w", w.Err())
+	case <-w.DrainRequested():
 	case <-ctx.Done():
 	}
 	log.Info("draining: no new jobs; a second signal ends at once")
