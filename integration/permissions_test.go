@@ -118,6 +118,13 @@ func TestProducerWithinItsPermissions(t *testing.T) {
 	if state, _, err := alice.Lookup(ctx, "", "nobody"); err != nil || state != queue.StateHidden {
 		t.Errorf("an unknown job is %s, %v", state, err)
 	}
+	endless := submit(t, alice, queue.Job{Code: "while True: pass"})
+	if state, _, err := alice.Cancel(ctx, endless.Batch, endless.ID); err != nil || state != queue.CancelDone {
+		t.Errorf("a cancelled job is %s, %v", state, err)
+	}
+	if state, _, err := alice.Cancel(ctx, "", "nobody"); err != nil || state != queue.CancelUnconfirmed {
+		t.Errorf("an unknown job that is cancelled is %s, %v", state, err)
+	}
 
 	// The worker refuses a used id and records that job as dead.
 	used := submit(t, alice, queue.Job{ID: ticket.ID, Code: "another", ReplyTo: inbox})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
 
 	"github.com/nats-io/nats.go"
@@ -18,61 +19,81 @@ const (
 	searchBytes = 8 << 20
 )
 
-// pending reports whether some pool's stream holds the job of this client's
-// namespace.
-func (c *Client) pending(ctx context.Context, batch, id string) (bool, error) {
+// place is where a job waits or runs: its message, and the stream that holds it.
+type place struct {
+	stream  jetstream.Stream
+	message *jetstream.RawStreamMsg
+}
+
+// find returns the place of this client's namespace's job; nil: no pool's stream
+// holds it.
+func (c *Client) find(ctx context.Context, batch, id string) (*place, error) {
 	names := c.js.StreamNames(ctx, jetstream.WithStreamListSubject(c.subjects.prefix+".jobs.>"))
 	var streams []string
 	for name := range names.Name() {
 		streams = append(streams, name)
 	}
 	if err := names.Err(); err != nil {
-		return false, fmt.Errorf("cannot list the pools: %w", err)
+		return nil, fmt.Errorf("cannot list the pools: %w", err)
 	}
 	for _, name := range streams {
 		found, err := c.searchStream(ctx, name, batch, id)
-		if found || err != nil {
+		if found != nil || err != nil {
 			return found, err
 		}
 	}
-	return false, nil
+	return nil, nil
 }
 
-func (c *Client) searchStream(ctx context.Context, name, batch, id string) (bool, error) {
+func (c *Client) searchStream(ctx context.Context, name, batch, id string) (*place, error) {
 	stream, err := c.js.Stream(ctx, name)
 	if err != nil {
-		return false, fmt.Errorf("cannot read stream %s: %w", name, err)
+		return nil, fmt.Errorf("cannot read stream %s: %w", name, err)
 	}
 	info := stream.CachedInfo()
-	isIt := func(m *jetstream.RawStreamMsg) bool {
-		namespace, err := c.subjects.NamespaceOf(m.Subject)
-		return err == nil && namespace == c.namespace && c.isJob(info, m, batch, id)
-	}
-	next, last := info.State.FirstSeq, info.State.LastSeq
-	for info.State.Msgs > 0 && next <= last {
-		messages, err := jetstreamext.GetBatch(ctx, c.js, name, searchBatch,
-			jetstreamext.GetBatchSeq(next), jetstreamext.GetBatchMaxBytes(searchBytes))
+	for m, err := range c.messages(ctx, info) {
 		if err != nil {
-			return false, fmt.Errorf("cannot search stream %s: %w", name, err)
+			return nil, err
 		}
-		before := next
-		for m, err := range messages {
-			if errors.Is(err, jetstreamext.ErrNoMessages) {
-				return false, nil
-			}
-			if err != nil {
-				return false, fmt.Errorf("cannot search stream %s: %w", name, err)
-			}
-			if isIt(m) {
-				return true, nil
-			}
-			next = m.Sequence + 1
-		}
-		if next == before {
-			return false, nil
+		namespace, err := c.subjects.NamespaceOf(m.Subject)
+		if err == nil && namespace == c.namespace && c.isJob(info, m, batch, id) {
+			return &place{stream: stream, message: m}, nil
 		}
 	}
-	return false, nil
+	return nil, nil
+}
+
+// messages yields what the stream held when info was read, oldest first. It
+// ends with the first error.
+func (c *Client) messages(ctx context.Context, info *jetstream.StreamInfo) iter.Seq2[*jetstream.RawStreamMsg, error] {
+	return func(yield func(*jetstream.RawStreamMsg, error) bool) {
+		next, last := info.State.FirstSeq, info.State.LastSeq
+		for info.State.Msgs > 0 && next <= last {
+			batch, err := jetstreamext.GetBatch(ctx, c.js, info.Config.Name, searchBatch,
+				jetstreamext.GetBatchSeq(next), jetstreamext.GetBatchMaxBytes(searchBytes))
+			if err != nil {
+				yield(nil, fmt.Errorf("cannot search stream %s: %w", info.Config.Name, err))
+				return
+			}
+			before := next
+			for m, err := range batch {
+				if errors.Is(err, jetstreamext.ErrNoMessages) {
+					return
+				}
+				if err != nil {
+					yield(nil, fmt.Errorf("cannot search stream %s: %w", info.Config.Name, err))
+					return
+				}
+				if m.Sequence > last || !yield(m, nil) {
+					return
+				}
+				next = m.Sequence + 1
+			}
+			if next == before {
+				return
+			}
+		}
+	}
 }
 
 // isJob recognises a waiting job by its message id, by the id in its header or

@@ -162,7 +162,7 @@ func (c *Client) Lookup(ctx context.Context, batch, id string) (State, Result, e
 		return state, r, err
 	}
 	watched, stop := watchPermission(ctx, c.nc, "$JS.API.")
-	pending, err := c.pending(watched, t.Batch, t.ID)
+	found, err := c.find(watched, t.Batch, t.ID)
 	refused := errors.Is(context.Cause(watched), ErrForbidden)
 	stop()
 	switch {
@@ -170,7 +170,7 @@ func (c *Client) Lookup(ctx context.Context, batch, id string) (State, Result, e
 		return StateHidden, Result{}, nil
 	case err != nil:
 		return "", Result{}, err
-	case pending:
+	case found != nil:
 		return StatePending, Result{}, nil
 	}
 	// It may have finished while the pools were searched.

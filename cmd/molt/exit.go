@@ -31,15 +31,21 @@ const (
 const exitCodes = `Exit codes:
     0  success; run: the job's status is ok; batch: every job has a result
        and none is infra_error; doctor: every check passed
+<<<<<<< HEAD
     1  failure; run: the job raised; doctor: a check failed; isolation: a mode
        leaks what it does not declare
+=======
+    1  failure; run: the job raised; doctor: a check failed; cancel: the job was
+       done before
+>>>>>>> 0836da9 (Let submitters cancel: molt cancel, and Cancel for Go programs)
     2  the command line, the configuration or a job is wrong: nothing ran
     3  the worker's side failed: infra_error, no interpreter or embedded
        server starts, lost results; batch: a job has no result or an infra_error
     4  no NATS server there, or it refuses the user or the connection; JetStream
        disabled, no such pool, no permission, or a stream of another shape
-    5  result: the job is pending (or --timeout passed while waiting for it)
-    6  result: the job is unknown
+    5  result: the job is pending (or --timeout passed while waiting for it);
+       cancel: nobody has confirmed it yet
+    6  result, cancel: the job is unknown
     7  worker, dev: jobs were killed at the drain deadline and given back
    65  run: the job was rejected, had expired or was cancelled
   124  run: the job's time limit ended it

@@ -30,6 +30,7 @@ var commands = []func(*app) *cobra.Command{
 	newBatchCommand,
 	newSubmitCommand,
 	newResultCommand,
+	newCancelCommand,
 	newWorkerCommand,
 	newDevCommand,
 	newBenchCommand,

@@ -57,7 +57,7 @@ func TestUsage(t *testing.T) {
 func TestHelp(t *testing.T) {
 	t.Parallel()
 	top := molt(t, "--help")
-	for _, command := range []string{"run", "batch", "submit", "result", "worker", "dev", "bench", "isolation", "doctor", "version"} {
+	for _, command := range []string{"run", "batch", "submit", "result", "cancel", "worker", "dev", "bench", "isolation", "doctor", "version"} {
 		want{stdout: []string{"\n  " + command + " "}}.check(t, top)
 		want{stdout: []string{"Usage:\n  molt " + command}}.check(t, molt(t, command, "--help"))
 	}
