@@ -1,17 +1,17 @@
 package isolation
 
 import (
-	_ "embed"
+	"embed"
 	"slices"
 )
 
-//go:embed fork.py
-var forkPolicy string
+//go:embed fork/*.py
+var forkFiles embed.FS
 
 var fork = Mode{
 	Name:    "fork",
 	Summary: "each job in a copy-on-write child of a warm process that never runs job code: crashes, limits and every in-process state end with the child",
-	Policy:  [][2]string{{"<molt fork>", forkPolicy}},
+	Policy:  policyFiles(forkFiles, "fork/*.py"),
 	Forks:   true,
 	Layers:  []string{"process of its own", "fresh __main__", "own process group", "explicit environment", "descendants killed"},
 	Leaks: []string{

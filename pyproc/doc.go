@@ -36,10 +36,12 @@
 // The first frame, read by the bootstrap, holds the sources and what stays for the
 // life of the process. A Python that is too old says so on stderr and exits.
 //
-//	send request  {nonce, code, stdin?, args?, env?, locals?, memory?, purge?} {inputs}?
+//	send request  {nonce, timeout?, code, stdin?, args?, env?, locals?, memory?, purge?} {inputs}?
 //	reply report  {nonce, cpu_ns: [before, after], rss_bytes, modules,
 //	              taint?, truncated?, completion: {outcome, value?, repr?, error?,
-//	              exit_code?, locals?}}
+//	              limit?, exit_code?, locals?}}
+//	   or report  {nonce, cpu_ns: [0, used], rss_bytes, modules, taint?, child: {exit_code,
+//	              signal, limit, flooded}} and a frame {truncated?, completion}?
 //	   or failure {nonce, failed, started}
 //
 // A request's body is one JSON object, and a second one after it where the job has
@@ -47,7 +49,10 @@
 // thereby fail inside the job. purge says that the job's directory changed, so modules
 // and listings that Python caches of it must go. A report's cpu_ns are the process's
 // clock at the end of the job before and of this one. taint says why the process must
-// not run another job. A failure says that the plumbing itself failed, before the job
+// not run another job. Where the policy runs the job in a child process, the report is of
+// that process: how it ended is what its parent saw, and the frame within the frame is
+// what it said itself. Such a policy also enforces the timeout, in nanoseconds, and finds
+// it and the nonce at fixed places without reading the rest. A failure says that the plumbing itself failed, before the job
 // started or after.
 //
 //	send end of the control pipe

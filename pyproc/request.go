@@ -16,7 +16,13 @@ var errInputs = errors.New("the inputs are not a JSON object")
 func appendRequest(b []byte, nonce string, purge, forks bool, req *Request) ([]byte, error) {
 	b = append(b, `{"nonce":"`...)
 	b = append(b, nonce...)
-	b = append(b, `","code":`...)
+	b = append(b, '"')
+	if forks && req.Timeout > 0 {
+		// Here the policy finds it without reading the rest.
+		b = append(b, `,"timeout":`...)
+		b = strconv.AppendInt(b, req.Timeout.Nanoseconds(), 10)
+	}
+	b = append(b, `,"code":`...)
 	b = appendString(b, req.Code)
 	if req.Stdin != nil {
 		b = append(b, `,"stdin":`...)
@@ -48,10 +54,6 @@ func appendRequest(b []byte, nonce string, purge, forks bool, req *Request) ([]b
 	if req.MemoryBytes > 0 {
 		b = append(b, `,"memory":`...)
 		b = strconv.AppendInt(b, req.MemoryBytes, 10)
-	}
-	if forks && req.Timeout > 0 {
-		b = append(b, `,"timeout":`...)
-		b = strconv.AppendInt(b, req.Timeout.Nanoseconds(), 10)
 	}
 	if purge {
 		b = append(b, `,"purge":true`...)

@@ -4,7 +4,12 @@ import fcntl
 import os
 import resource
 
+os_close = os.close
+setrlimit, RLIMIT_NOFILE = resource.setrlimit, resource.RLIMIT_NOFILE
+MAX_PIPE = 1 << 20      # what is allowed to everybody
+
 null_fd = out_fd = err_fd = status_fd = statm_fd = -1
+high_base = 0       # descriptors of molt's own begin here
 open_files = raised_open_files = None  # limits on open files: the job's, and for moving
 
 
@@ -27,7 +32,7 @@ def place_descriptors(control, result):
     table, so a soft limit beyond 4096 is ignored.
     """
     global control_fd, result_fd, null_fd, out_fd, err_fd, status_fd, statm_fd
-    global open_files, raised_open_files
+    global high_base, open_files, raised_open_files
     close_inherited((control, result))
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = 16
@@ -39,10 +44,7 @@ def place_descriptors(control, result):
             resource.setrlimit(resource.RLIMIT_NOFILE, raised_open_files)
         else:
             base = max(soft - needed, 16)
-
-    def high(fd):
-        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, base)
-
+    high_base = base
     control_fd, result_fd, null_fd, out_fd, err_fd = map(high, (control, result, 0, 1, 2))
     status = os.open("/proc/self/status", os.O_RDONLY | os.O_CLOEXEC)
     status_fd = high(status)
@@ -54,16 +56,34 @@ def place_descriptors(control, result):
         resource.setrlimit(resource.RLIMIT_NOFILE, open_files)
 
 
+def high(fd):
+    """A copy of a descriptor out of the job's reach by number."""
+    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, high_base)
+
+
+def keep_raised():
+    """In a process that runs no jobs itself: its children lower the limit."""
+    if raised_open_files:
+        resource.setrlimit(resource.RLIMIT_NOFILE, raised_open_files)
+
+
 def adopt_result(fd):
     """In a forked child: report to fd, out of the job's reach by number, and to nobody
     else."""
-    if open_files:
-        resource.setrlimit(resource.RLIMIT_NOFILE, raised_open_files)
     os_dup2(fd, result_fd, False)
+    os_close(fd)
+    os_close(control_fd)
     if open_files:
-        resource.setrlimit(resource.RLIMIT_NOFILE, open_files)
-    os.close(fd)
-    os.close(control_fd)
+        setrlimit(RLIMIT_NOFILE, open_files)
+
+
+def widen_result(size):
+    """Let the pipe hold a report of that many bytes, where that is allowed."""
+    try:
+        fcntl.fcntl(result_fd, fcntl.F_SETPIPE_SZ, min(size, MAX_PIPE))
+    except OSError:
+        pass
+    os.set_blocking(result_fd, True)
 
 
 def peak_rss():

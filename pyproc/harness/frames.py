@@ -18,7 +18,7 @@ class ProtocolLost(BaseException):
 
 
 def receive():
-    """The next request frame as text, or None at the end of the control pipe.
+    """The next request frame, or None at the end of the control pipe.
 
     A signal handler or a thread that a job left may raise into the idle interpreter;
     that must not end it.
@@ -43,7 +43,7 @@ def receive():
             data = receive_rest(data, size + 4)
             if data is None:
                 return None
-        return str(data[4:], "utf-8")
+        return data[4:]
 
 
 def receive_rest(data, size):
@@ -64,7 +64,10 @@ def send(text):
 def send_raw(body):
     if len(body) > MAX_FRAME:
         raise ProtocolLost(f"a report of {len(body)} bytes")
-    data = len(body).to_bytes(4, "big") + body
+    send_bytes(len(body).to_bytes(4, "big") + body)
+
+
+def send_bytes(data):
     try:
         sent = os_write(result_fd, data)
         while sent < len(data):
@@ -86,9 +89,10 @@ def encode_report(nonce, completion, cpu, rss, module_count, taint=None, truncat
 
 def encode_child(done):
     """What a forked child tells its parent of the job."""
-    cut = ",".join(map(quote, done.truncated))
-    text = f'{{"truncated":[{cut}],"completion":{done.encode()}}}'
-    return text.encode("utf-8", "backslashreplace")
+    cut = ""
+    if done.truncated:
+        cut = '"truncated":[' + ",".join(map(quote, done.truncated)) + "],"
+    return f'{{{cut}"completion":{done.encode()}}}'.encode("utf-8", "backslashreplace")
 
 
 def encode_forked(nonce, cpu, rss, module_count, taint, exit_code, signal, limit, flooded):

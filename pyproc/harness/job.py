@@ -9,7 +9,7 @@ class Job:
     """One request. `rest` is where its inputs begin in `frame`, if it has any."""
 
     __slots__ = ("frame", "rest", "nonce", "code", "stdin", "args", "env", "locals",
-                 "purge", "memory", "timeout", "started", "taints", "saved_env")
+                 "purge", "memory", "started", "taints", "saved_env")
 
     def __init__(self, frame):
         request, self.rest = scan_json(frame, 0)
@@ -23,7 +23,6 @@ class Job:
         self.locals = get("locals")
         self.purge = get("purge")
         self.memory = get("memory")
-        self.timeout = get("timeout")  # ns, where the policy enforces it
         self.started = False
         self.taints = None
         self.saved_env = None
@@ -42,6 +41,7 @@ class Completion:
     repr = None       # str
     error = None      # JSON text
     locals = None     # JSON text
+    limit = None      # str: which limit what the job raised tells of
     truncated = ()
 
     def cut(self, field):
@@ -56,6 +56,8 @@ class Completion:
             parts += (',"repr":', quote(self.repr))
         if self.error is not None:
             parts += (',"error":', self.error)
+        if self.limit is not None:
+            parts += (',"limit":', quote(self.limit))
         if self.exit_code is not None:
             parts += (',"exit_code":', int_repr(self.exit_code))
         if self.locals is not None:

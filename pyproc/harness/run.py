@@ -75,8 +75,15 @@ def run_in_process(job, execute):
 
     execute makes the job's module, compiles and runs it; what it raises is the job's.
     """
-    global in_job
     enter(job)
+    done = run_job(job, execute)
+    leave(job)
+    return done
+
+
+def run_job(job, execute):
+    """run_in_process but for what the process has to be before and after."""
+    global in_job
     done = Completion()
     main = None
     job.started = in_job = True
@@ -104,7 +111,6 @@ def run_in_process(job, execute):
         # The job forked and both sides came back: this is the child, which ends
         # here as a script's would and must touch neither pipe.
         os._exit(exit_status(done))
-    leave(job)
     return done
 
 

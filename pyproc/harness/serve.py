@@ -1,7 +1,8 @@
 """molt's half inside the interpreter: the loop that runs one job after another.
 
 The isolation policy decides how a job is run. It finds the harness as the global
-`harness` and defines `run(job) -> Completion`.
+`harness` and defines `run(job) -> Completion`, or `answer(frame) -> report` where jobs
+run in other processes.
 
 The files of this folder share one namespace and are run in the order of their names;
 at that time none uses what another defines. Standard library alone, CPython 3.10+.
@@ -46,7 +47,10 @@ def serve(control, result, settings):
         policy.start(settings["options"])
     send(encode_ready())
     try:
-        loop(peak_rss(), getrusage(RUSAGE_SELF).ru_minflt)
+        if hasattr(policy, "answer"):
+            relay(policy.answer)
+        else:
+            loop(peak_rss(), getrusage(RUSAGE_SELF).ru_minflt)
     except ProtocolLost:
         # The worker sees that the pipe is closed and kills this process; an exit of
         # its own would look like the job's.
@@ -65,18 +69,15 @@ def loop(rss, faults):
         frame = receive()
         if frame is None:
             return
-        job = Job(frame)
+        job = Job(str(frame, "utf-8"))
         frame = None
         try:
             done = run(job)
-            if type(done) is not Completion:  # of a policy that forks
-                send_raw(done.report(job, len(modules)))
-                continue
             completion = done.encode()
         except ProtocolLost:
             raise
         except BaseException as exc:
-            send(failure(job, exc))
+            send(failure(job.nonce, exc, job.started))
             continue
         now = getrusage(RUSAGE_SELF).ru_minflt
         if now - faults > 256:
@@ -88,14 +89,29 @@ def loop(rss, faults):
         job = done = completion = None
 
 
-def failure(job, exc):
+def relay(answer):
+    """loop for a policy that runs no job in this process and needs little of it."""
+    while True:
+        frame = receive()
+        if frame is None:
+            return
+        try:
+            report = answer(frame)
+        except BaseException as exc:
+            send(failure(str(frame[10:26], "ascii"), exc, False))
+            continue
+        send_raw(report)
+        frame = report = None
+
+
+def failure(nonce, exc, started):
     """The plumbing itself failed: say so, and whether the job may have run."""
     global in_job
     in_job = False
     if os_getpid() != PID:
         os._exit(1)
     text = format_exception(exc, traceback_of(exc))
-    return encode_failure(job.nonce, text[-2000:], job.started)
+    return encode_failure(nonce, text[-2000:], started)
 
 
 def on_interrupt(signum, frame):

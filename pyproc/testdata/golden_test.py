@@ -45,12 +45,12 @@ def equal(got, want):
         sys.exit(f"got  {got!r}\nwant {want!r}")
 
 
-job = harness.Job(through_pipe(golden("request-minimal")))
+job = harness.Job(str(through_pipe(golden("request-minimal")), "utf-8"))
 equal((job.nonce, job.code, job.stdin, job.args, job.env, job.locals, job.purge),
       ("0123456789abcdef", "1 + 1", None, None, None, None, None))
 equal(job.rest, len(job.frame))
 
-job = harness.Job(through_pipe(golden("request-full")))
+job = harness.Job(str(through_pipe(golden("request-full")), "utf-8"))
 equal((job.nonce, job.code, job.stdin, job.args, job.env, job.locals, job.purge),
       ("0123456789abcdef", "print('é<\"\\>')\n\t\x01x", "in\n", ["a", "ü"], {"A": "1", "B": "2"}, ["x"], True))
 equal(harness.scan_json(job.frame, job.rest)[0], {"n": [1, None]})
