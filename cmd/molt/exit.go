@@ -31,13 +31,8 @@ const (
 const exitCodes = `Exit codes:
     0  success; run: the job's status is ok; batch: every job has a result
        and none is infra_error; doctor: every check passed
-<<<<<<< HEAD
     1  failure; run: the job raised; doctor: a check failed; isolation: a mode
-       leaks what it does not declare
-=======
-    1  failure; run: the job raised; doctor: a check failed; cancel: the job was
-       done before
->>>>>>> 0836da9 (Let submitters cancel: molt cancel, and Cancel for Go programs)
+       leaks what it does not declare; cancel: the job was done before
     2  the command line, the configuration or a job is wrong: nothing ran
     3  the worker's side failed: infra_error, no interpreter or embedded
        server starts, lost results; batch: a job has no result or an infra_error
