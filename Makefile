@@ -3,7 +3,7 @@ GO ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 LDFLAGS = -X main.version=$(VERSION)
 
-.PHONY: build test lint unit bench memory clean
+.PHONY: build test lint unit bench memory failures clean
 
 build: ## the molt binary, in bin/
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/molt ./cmd/molt
@@ -25,6 +25,9 @@ bench: build ## molt against the bare limit, on the embedded server
 
 memory: ## 100,000 jobs through one worker, whose memory may grow by a tenth
 	$(GO) test -run '^$$' -bench '^BenchmarkMemory$$' -benchtime 100000x -timeout 30m ./integration
+
+failures: ## the tests of failures with all their jobs and outages, and what each counted
+	$(GO) test -run '^TestFailure' -v -timeout 60m ./integration -failures 1
 
 clean:
 	rm -rf bin

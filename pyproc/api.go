@@ -60,6 +60,9 @@ const (
 	EndSignaled
 	// EndTimedOut: the wall-clock limit passed; the process was killed.
 	EndTimedOut
+	// EndStopped: a signal had stopped the process (SIGSTOP), which did not go on;
+	// it was killed.
+	EndStopped
 	// EndCancelled: the caller's context ended; the process was killed.
 	EndCancelled
 	// EndProtocol: the process broke the frame protocol; it was killed.

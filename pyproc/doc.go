@@ -65,6 +65,8 @@
 // pipe by accident or from a straggling thread is not taken for a report:
 //
 //	a report with another nonce          discarded; the process is tainted
+//	a signal stops the process, which
+//	does not go on within two seconds    EndStopped, the process is killed
 //	two reports, a length over the cap,
 //	what is not JSON, a frame begun and
 //	not finished within two seconds      EndProtocol, the process is killed

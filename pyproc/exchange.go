@@ -21,6 +21,9 @@ const (
 	// forkGrace is how much longer than the wall-clock limit a policy that forks may
 	// take to enforce it, and how long it may take to end a job's processes.
 	forkGrace = 2 * time.Second
+	// stopCheck is how often a process that runs a job is asked whether a signal has
+	// stopped it; it is killed when it is stopped twice in a row.
+	stopCheck = time.Second
 	// exitGrace is how long a process may take to end after its result pipe did.
 	exitGrace = time.Second
 )
@@ -153,6 +156,7 @@ func (x *exchange) take() (bool, verdict) {
 func (x *exchange) poll(ctx context.Context) verdict {
 	defer x.wakeOn(ctx)()
 	var progress time.Time
+	stops := stopWatch{p: x.p, next: time.Now().Add(stopCheck)}
 	fds := x.p.pollFDs[:]
 	for {
 		if ctx.Err() != nil {
@@ -163,14 +167,20 @@ func (x *exchange) poll(ctx context.Context) verdict {
 		}
 		now := time.Now()
 		if !x.deadline.IsZero() && !now.Before(x.deadline) {
-			return x.kill(EndTimedOut, "")
+			return x.timedOut()
+		}
+		if stops.stopped(now) {
+			return x.kill(EndStopped, "a signal had stopped it")
 		}
 		if x.progress {
 			x.progress, progress = false, now
 		}
-		until := x.deadline
+		until := stops.next
+		if !x.deadline.IsZero() && x.deadline.Before(until) {
+			until = x.deadline
+		}
 		if x.p.frames.pending() > 0 {
-			if stalled := progress.Add(stallLimit); until.IsZero() || stalled.Before(until) {
+			if stalled := progress.Add(stallLimit); stalled.Before(until) {
 				until = stalled
 			}
 			if now.Sub(progress) >= stallLimit {
@@ -221,12 +231,8 @@ func (x *exchange) pollSet(fds []unix.PollFd) {
 }
 
 func pollUntil(fds []unix.PollFd, until, now time.Time) error {
-	var wait *unix.Timespec
-	if !until.IsZero() {
-		ts := unix.NsecToTimespec(max(until.Sub(now).Nanoseconds(), 0))
-		wait = &ts
-	}
-	if _, err := unix.Ppoll(fds, wait, nil); err != nil && err != unix.EINTR {
+	wait := unix.NsecToTimespec(max(until.Sub(now).Nanoseconds(), 0))
+	if _, err := unix.Ppoll(fds, &wait, nil); err != nil && err != unix.EINTR {
 		return err
 	}
 	return nil
@@ -293,6 +299,15 @@ func (x *exchange) ended() verdict {
 		return verdict{end: EndSignaled, detail: fmt.Sprintf("the interpreter died: %s", x.p.cmd.ProcessState)}
 	}
 	return verdict{end: EndExited, detail: fmt.Sprintf("the interpreter ended: %s", x.p.cmd.ProcessState)}
+}
+
+// timedOut ends a process at its deadline, which one that a signal has stopped could
+// not meet.
+func (x *exchange) timedOut() verdict {
+	if x.p.isStopped() {
+		return x.kill(EndStopped, "a signal had stopped it")
+	}
+	return x.kill(EndTimedOut, "")
 }
 
 func (x *exchange) broken(detail string) verdict { return x.kill(EndProtocol, detail) }

@@ -47,6 +47,34 @@ func residentNow(pid int) (int64, error) {
 	return pages * int64(os.Getpagesize()), err
 }
 
+// isStopped reports whether a signal has stopped the process.
+func (p *Interpreter) isStopped() bool {
+	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.pid))
+	if err != nil {
+		return false
+	}
+	// The name in parentheses may hold anything; the state follows it.
+	return bytes.HasPrefix(content[bytes.LastIndexByte(content, ')')+1:], []byte(" T"))
+}
+
+// stopWatch looks now and then whether a process is stopped. Job control stops
+// processes for a moment, so that once is not enough.
+type stopWatch struct {
+	p    *Interpreter
+	next time.Time
+	once bool
+}
+
+func (w *stopWatch) stopped(now time.Time) bool {
+	if now.Before(w.next) {
+		return false
+	}
+	w.next = now.Add(stopCheck)
+	before := w.once
+	w.once = w.p.isStopped()
+	return before && w.once
+}
+
 // cpuClock reads the clock of a process that has ended and was not reaped yet. It is
 // the clock that the harness reports; the times that come with a wait status include
 // those of children that the process waited for.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/seed-0f8c9bb6/molt/pyproc"
@@ -57,6 +58,10 @@ func classify(r *queue.Result, o pyproc.Outcome) {
 		r.Signal = o.Signal
 		r.Error = &queue.JobError{Type: "Signal",
 			Message: detailed(fmt.Sprintf("the job's process died of signal %d (%s)", o.Signal, signalName(o.Signal)), o.Detail)}
+	case pyproc.EndStopped:
+		r.Status = queue.StatusCrashed
+		r.Signal = int(syscall.SIGSTOP)
+		r.Error = &queue.JobError{Type: "Signal", Message: detailed("the job's process was stopped and had to be killed", o.Detail)}
 	case pyproc.EndTimedOut:
 		r.Status = queue.StatusTimeout
 		r.Limit = o.Limit

@@ -203,9 +203,13 @@ func (s *slot) ended(e ending) {
 	}
 }
 
-// killedFromOutside reports a death that may have been an operator's doing: in
-// the in-process modes the job and the interpreter are one process.
+// killedFromOutside reports an end that may have been an operator's doing: in
+// the in-process modes the job and the interpreter are one process. A stopped one
+// counts in every mode, since a job that was forked is not the interpreter.
 func (s *slot) killedFromOutside(o pyproc.Outcome) bool {
+	if o.End == pyproc.EndStopped {
+		return true
+	}
 	return s.pool.cfg.Mode.InProcess && o.End == pyproc.EndSignaled &&
 		(o.Signal == int(syscall.SIGKILL) || o.Signal == int(syscall.SIGTERM))
 }

@@ -1,0 +1,278 @@
+package integration
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/seed-0f8c9bb6/molt/queue"
+)
+
+// failureScale multiplies the number of jobs and the lengths of outages in the tests of
+// failures; `make failures` runs them whole.
+var failureScale = flag.Float64("failures", 0.15, "the share of jobs and outages in the tests of failures; 1: all")
+
+// campaignTimeout bounds one test of failures.
+const campaignTimeout = 15 * time.Minute
+
+// scaled is that share of a number of jobs.
+func scaled(n int) int { return max(int(float64(n)**failureScale), 100) }
+
+// scaledTime is that share of an outage.
+func scaledTime(d time.Duration) time.Duration {
+	return max(time.Duration(float64(d)**failureScale), 2*time.Second)
+}
+
+// A campaign is a batch of jobs that is published and read while things fail. Each run
+// of a job leaves its id in a file, so that runs are counted and not only results.
+type campaign struct {
+	t      *testing.T
+	ctx    context.Context
+	client *queue.Client
+	js     jetstream.JetStream
+	batch  string
+	jobs   int
+	runs   string
+	// code is what the job of that number runs; nil: it prints its number.
+	code func(int) string
+	// timeout is the job's wall-clock limit; nil or 0: the pool's.
+	timeout func(int) time.Duration
+
+	published  atomic.Int64
+	seen       atomic.Int64 // results that the client received
+	duplicates atomic.Int64
+	results    map[string]queue.Result
+	done       chan error // the publisher's and the reader's ends
+}
+
+// newCampaign prepares jobs that each sleep for some milliseconds and print their number.
+func newCampaign(t *testing.T, url string, jobs int, sleep time.Duration) *campaign {
+	t.Helper()
+	nc := connect(t, url)
+	client, err := queue.NewClient(nc, queue.ClientOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), campaignTimeout)
+	t.Cleanup(cancel)
+	c := &campaign{
+		t: t, ctx: ctx, client: client, js: js, batch: "campaign", jobs: jobs,
+		runs:    filepath.Join(t.TempDir(), "runs"),
+		results: map[string]queue.Result{}, done: make(chan error, 2),
+	}
+	c.code = func(i int) string {
+		return fmt.Sprintf("import os, time\nfd = os.open(%q, os.O_WRONLY | os.O_APPEND | os.O_CREAT)\nos.write(fd, b'%d\\n')\nos.close(fd)\ntime.sleep(%f)\nprint(%d)",
+			c.runs, i, sleep.Seconds(), i)
+	}
+	return c
+}
+
+// begin publishes and reads in the background.
+func (c *campaign) begin() {
+	go func() { c.done <- c.publish() }()
+	go func() { c.done <- c.read() }()
+}
+
+// publish publishes every job until the server has acknowledged it, as a producer would
+// that keeps what it has to send.
+func (c *campaign) publish() error {
+	todo := make([]int, c.jobs)
+	for i := range todo {
+		todo[i] = i
+	}
+	for len(todo) > 0 {
+		sent := todo
+		left := make([]int, 0)
+		err := c.client.SubmitBatch(c.ctx, queue.DefaultPool, func(yield func(queue.Job) bool) {
+			for _, i := range sent {
+				if !yield(c.job(i)) {
+					return
+				}
+			}
+		}, func(s queue.Submitted) bool {
+			if s.Err != nil {
+				if i, err := strconv.Atoi(s.Ticket.ID); err == nil {
+					left = append(left, i)
+				}
+			} else {
+				c.published.Add(1)
+			}
+			return true
+		})
+		if err != nil {
+			return fmt.Errorf("publishing: %w", err)
+		}
+		todo = left
+	}
+	return nil
+}
+
+func (c *campaign) job(i int) queue.Job {
+	job := queue.Job{ID: strconv.Itoa(i), Batch: c.batch, Code: c.code(i)}
+	if c.timeout != nil {
+		job.TimeoutMS = c.timeout(i).Milliseconds()
+	}
+	return job
+}
+
+// read collects each job's result.
+func (c *campaign) read() error {
+	for len(c.results) < c.jobs {
+		here := map[string]bool{}
+		for r, err := range c.client.Results(c.ctx, c.batch) {
+			if err != nil {
+				if c.ctx.Err() != nil {
+					return fmt.Errorf("reading: %d of %d results: %w", len(c.results), c.jobs, errors.Join(err, context.Cause(c.ctx)))
+				}
+				break // the connection was lost for long: read again
+			}
+			if here[r.ID] {
+				c.duplicates.Add(1)
+			}
+			here[r.ID] = true
+			c.results[r.ID] = r
+			c.seen.Store(int64(len(c.results)))
+			if len(c.results) == c.jobs {
+				break
+			}
+		}
+	}
+	return nil
+}
+
+// progress returns when that share of the results has come.
+func (c *campaign) progress(share float64) {
+	c.t.Helper()
+	wanted := int64(share * float64(c.jobs))
+	c.until(fmt.Sprintf("%d results", wanted), func() bool { return c.seen.Load() >= wanted })
+}
+
+// until returns when the condition holds.
+func (c *campaign) until(what string, holds func() bool) {
+	c.t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		select {
+		case <-tick.C:
+		case <-c.ctx.Done():
+			c.t.Fatalf("%s did not come: %d published, %d results of %d", what, c.published.Load(), c.seen.Load(), c.jobs)
+		}
+	}
+}
+
+// finished reports whether every result has come.
+func (c *campaign) finished() bool { return c.seen.Load() >= int64(c.jobs) }
+
+// every calls do at each interval until every result has come, and says how often.
+func (c *campaign) every(interval time.Duration, do func(i int)) int {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	check := time.NewTicker(10 * time.Millisecond)
+	defer check.Stop()
+	for i := 0; ; {
+		select {
+		case <-tick.C:
+			do(i)
+			i++
+		case <-check.C:
+			if c.finished() {
+				return i
+			}
+		case <-c.ctx.Done():
+			c.t.Fatalf("%d results of %d", c.seen.Load(), c.jobs)
+		}
+	}
+}
+
+// verify checks that every job has exactly one result, says what wanted says of it, and
+// that nothing is left in the queue. It prints what it counted.
+func (c *campaign) verify(wanted func(i int, r queue.Result) string) {
+	c.t.Helper()
+	for range 2 {
+		if err := <-c.done; err != nil {
+			c.t.Fatal(err)
+		}
+	}
+	again := 0
+	for i := range c.jobs {
+		r, ok := c.results[strconv.Itoa(i)]
+		if !ok {
+			c.t.Errorf("job %d has no result", i)
+			continue
+		}
+		if r.Attempt > 1 {
+			again++
+		}
+		if wrong := wanted(i, r); wrong != "" {
+			c.t.Errorf("job %d: %s: %s %s %+v", i, wrong, r.Status, r.Limit, r.Error)
+		}
+	}
+	if n := c.duplicates.Load(); n > 0 {
+		c.t.Errorf("the client received %d results twice", n)
+	}
+	stored, waiting := c.stored(), uint64(1)
+	if stored != c.jobs {
+		c.t.Errorf("%d results are stored for %d jobs", stored, c.jobs)
+	}
+	// The last acknowledgements may still be under way.
+	c.until("the end of the queue", func() bool {
+		info, err := c.js.Stream(c.ctx, "MOLT_JOBS_default")
+		if err == nil {
+			waiting = info.CachedInfo().State.Msgs
+		}
+		return err == nil && waiting == 0
+	})
+	runs := c.executions()
+	c.t.Logf("%d jobs: %d results stored, %d received twice, %d runs beyond the first, %d results of a later delivery",
+		c.jobs, stored, c.duplicates.Load(), max(runs-c.jobs, 0), again)
+}
+
+// stored counts the results in the stream.
+func (c *campaign) stored() int {
+	c.t.Helper()
+	stream, err := c.js.Stream(c.ctx, "MOLT_RESULTS")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	info, err := stream.Info(c.ctx, jetstream.WithSubjectFilter("molt.results.default."+c.batch+".>"))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	total := 0
+	for _, n := range info.State.Subjects {
+		total += int(n)
+	}
+	return total
+}
+
+// executions counts how often jobs were run.
+func (c *campaign) executions() int {
+	content, err := os.ReadFile(c.runs)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		c.t.Fatal(err)
+	}
+	return strings.Count(string(content), "\n")
+}
+
+// isOK is what campaigns want of a job that prints its number.
+func isOK(i int, r queue.Result) string {
+	if r.Status != queue.StatusOK || r.Stdout != strconv.Itoa(i)+"\n" {
+		return fmt.Sprintf("wanted ok and its number, not %q", r.Stdout)
+	}
+	return ""
+}
