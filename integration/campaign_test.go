@@ -51,6 +51,8 @@ type campaign struct {
 	published  atomic.Int64
 	seen       atomic.Int64 // results that the client received
 	duplicates atomic.Int64
+	failed     atomic.Int64 // publishes that failed
+	refused    atomic.Int64 // those of them that a full pool refused
 	results    map[string]queue.Result
 	done       chan error // the publisher's and the reader's ends
 }
@@ -105,6 +107,7 @@ func (c *campaign) publish() error {
 			}
 		}, func(s queue.Submitted) bool {
 			if s.Err != nil {
+				c.refusal(s.Err)
 				if i, err := strconv.Atoi(s.Ticket.ID); err == nil {
 					left = append(left, i)
 				}
