@@ -228,17 +228,14 @@ func (c *campaign) verify(wanted func(i int, r queue.Result) string) {
 	if n := c.duplicates.Load(); n > 0 {
 		c.t.Errorf("the client received %d results twice", n)
 	}
-	stored, waiting := c.stored(), uint64(1)
+	stored := c.stored()
 	if stored != c.jobs {
 		c.t.Errorf("%d results are stored for %d jobs", stored, c.jobs)
 	}
 	// The last acknowledgements may still be under way.
 	c.until("the end of the queue", func() bool {
-		info, err := c.js.Stream(c.ctx, "MOLT_JOBS_default")
-		if err == nil {
-			waiting = info.CachedInfo().State.Msgs
-		}
-		return err == nil && waiting == 0
+		info := c.stream("MOLT_JOBS_default")
+		return info != nil && info.State.Msgs == 0
 	})
 	runs := c.executions()
 	c.t.Logf("%d jobs: %d results stored, %d received twice, %d runs beyond the first, %d results of a later delivery",
@@ -248,19 +245,32 @@ func (c *campaign) verify(wanted func(i int, r queue.Result) string) {
 // stored counts the results in the stream.
 func (c *campaign) stored() int {
 	c.t.Helper()
-	stream, err := c.js.Stream(c.ctx, "MOLT_RESULTS")
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	info, err := stream.Info(c.ctx, jetstream.WithSubjectFilter("molt.results.default."+c.batch+".>"))
-	if err != nil {
-		c.t.Fatal(err)
-	}
+	var info *jetstream.StreamInfo
+	c.until("the stored results", func() bool {
+		info = c.stream("MOLT_RESULTS", jetstream.WithSubjectFilter("molt.results.default."+c.batch+".>"))
+		return info != nil
+	})
 	total := 0
 	for _, n := range info.State.Subjects {
 		total += int(n)
 	}
 	return total
+}
+
+// stream asks for the state of a stream; nil: no answer came. A request that a leader
+// took with it has none.
+func (c *campaign) stream(name string, options ...jetstream.StreamInfoOpt) *jetstream.StreamInfo {
+	ctx, cancel := context.WithTimeout(c.ctx, 2*time.Second)
+	defer cancel()
+	stream, err := c.js.Stream(ctx, name)
+	if err != nil {
+		return nil
+	}
+	info, err := stream.Info(ctx, options...)
+	if err != nil {
+		return nil
+	}
+	return info
 }
 
 // executions counts how often jobs were run.

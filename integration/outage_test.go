@@ -137,11 +137,8 @@ func (c *campaign) leader() string {
 	c.t.Helper()
 	name := ""
 	c.until("a leader", func() bool {
-		ctx, cancel := context.WithTimeout(c.ctx, 5*time.Second)
-		defer cancel()
-		stream, err := c.js.Stream(ctx, "MOLT_JOBS_default")
-		if err == nil && stream.CachedInfo().Cluster != nil {
-			name = stream.CachedInfo().Cluster.Leader
+		if info := c.stream("MOLT_JOBS_default"); info != nil && info.Cluster != nil {
+			name = info.Cluster.Leader
 		}
 		return name != ""
 	})
