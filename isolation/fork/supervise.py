@@ -64,6 +64,8 @@ def answer(frame):
     taint = None
     if not end_descendants():
         taint = "processes that a job left behind can't be ended"
+    elif not harness.restore_pipes():
+        taint = "the pipes of the standard streams can't be put back"
     return forked.report(nonce, taint)
 
 

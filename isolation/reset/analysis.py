@@ -201,7 +201,7 @@ SAFE_METHODS = frozenset(
 RELABELING = frozenset("""
 __name__ __qualname__ __doc__ __module__ __dict__ __annotations__ __setattr__ __delattr__
 setattr delattr exec eval compile vars globals getattr __getattribute__ __builtins__ __import__
-import_module wraps update_wrapper attrgetter methodcaller patch run_path run_module
+import_module copyreg dispatch_table __reduce__ __reduce_ex__ wraps update_wrapper attrgetter methodcaller patch run_path run_module
 """.split())
 may_relabel = True
 imported = ()           # the modules that the job's code imports

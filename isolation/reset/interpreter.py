@@ -1,5 +1,6 @@
 """What the interpreter keeps outside dictionaries: switches, hooks, collector, streams."""
 
+import _imp
 import _thread
 import codecs
 import encodings
@@ -17,7 +18,7 @@ EVENTS = (
     "ctypes.dlopen", "ctypes.dlsym", "ctypes.dlsym/handle", "ctypes.cdata",
     "ctypes.cdata/buffer", "ctypes.call_function", "ctypes.addressof", "ctypes.string_at",
     "ctypes.wstring_at", "ctypes.PyObj_FromPtr", "gc.get_objects", "gc.get_referrers",
-    "gc.get_referents",
+    "gc.get_referents", "sys.monitoring.register_callback", "pickle.find_class",
 )
 watch = dict.fromkeys(EVENTS, True)
 
@@ -50,7 +51,10 @@ def switches():
 sys_set_asyncgen_hooks, gc_set_threshold = sys.set_asyncgen_hooks, gc.set_threshold
 gc_collect, gc_freeze = gc.collect, gc.freeze
 thread_stack_size = _thread.stack_size
+import_locked, release_import = _imp.lock_held, _imp.release_lock
 monitoring = getattr(sys, "monitoring", None)
+monitoring_events = [v for n, v in vars(monitoring.events).items()
+                     if n[0] != "_" and v] if monitoring else ()
 trampoline_active = getattr(sys, "is_stack_trampoline_active", lambda: False)
 trampoline_off = getattr(sys, "deactivate_stack_trampoline", None)
 
@@ -70,12 +74,24 @@ def restore_interpreter(job):
             if value != wanted:
                 write(wanted)
     thread_stack_size(0)
+    while import_locked():
+        release_import()
+    restore_frames()
     if trampoline_active():
         trampoline_off()
     if monitoring is not None and any(map(monitoring.get_tool, range(6))):
         job.taint("a monitoring tool is in use")
+    if "sys.monitoring.register_callback" not in watch:
+        forget_callbacks()
     if "sys.addaudithook" not in watch:
         job.taint("an audit hook was added")
+
+
+def forget_callbacks():
+    """They stay without a tool, for the next one of its number."""
+    for tool in range(6):
+        for event in monitoring_events:
+            monitoring.register_callback(tool, event, None)
 
 
 def arm():

@@ -5,6 +5,7 @@ is loaded and returns what is called after jobs.
 """
 
 import _abc
+import _locale
 import abc
 import sys
 
@@ -30,11 +31,59 @@ def keep_decimal(module):
 def keep_locale(module):
     setlocale, everything = module.setlocale, module.LC_ALL
     saved = setlocale(everything)
+    textdomain = getattr(module, "textdomain", None)
+    domain = textdomain and textdomain(None)
 
     def restore(job):
+        if domain and textdomain(None) != domain:
+            textdomain(domain)
+        while text_domains:
+            forget_text_domain(*text_domains.popitem())
         if setlocale(everything) != saved:
             setlocale(everything, saved)
     return restore
+
+
+text_domains = {}       # domain: its folder and its encoding, before a job changed them
+
+
+def watch_text_domains():
+    """The C library doesn't tell which domains were bound, so the functions are wrapped."""
+    folder = getattr(_locale, "bindtextdomain", None)
+    encoding = getattr(_locale, "bind_textdomain_codeset", None)
+    if folder is None or encoding is None:
+        return
+
+    def note(domain):
+        if type(domain) is str and domain:
+            text_domains.setdefault(domain, (folder(domain, None), encoding(domain, None)))
+
+    def bindtextdomain(domain, dir, /):
+        note(domain)
+        return folder(domain, dir)
+
+    def bind_textdomain_codeset(domain, codeset, /):
+        note(domain)
+        return encoding(domain, codeset)
+
+    global forget_text_domain
+
+    def forget_text_domain(domain, kept):
+        folder(domain, kept[0])
+        if kept[1] is not None:
+            encoding(domain, kept[1])
+
+    for wrapper in (bindtextdomain, bind_textdomain_codeset):
+        wrapper.__module__ = "_locale"
+        wrapper.__qualname__ = wrapper.__name__
+        for module in (_locale, sys.modules.get("locale")):
+            if module is not None:
+                setattr(module, wrapper.__name__, wrapper)
+
+
+def keep_asyncio(module):
+    forget = module._set_running_loop
+    return lambda job: forget(None)
 
 
 def keep_socket(module):
@@ -144,6 +193,7 @@ def keep_warnings(module):
 
 RESTORERS = {
     "_decimal": keep_decimal, "_locale": keep_locale, "_socket": keep_socket,
+    "_asyncio": keep_asyncio,
     "random": keep_random, "numpy": keep_numpy, "numpy.random": keep_numpy_random,
     "faulthandler": keep_faulthandler, "tracemalloc": keep_tracemalloc, "readline": keep_readline,
     "_csv": keep_csv, "syslog": keep_syslog, "sqlite3": keep_sqlite, "_warnings": keep_warnings,
@@ -178,6 +228,12 @@ def adopt_registries(unchanged):
 def registry_of(cls):
     """The classes registered with an abstract one, as weak references."""
     return set(_abc._get_dump(cls)[0]) if hasattr(_abc, "_get_dump") else set()
+
+
+def forget_subclass_checks():
+    """What ABCs remember of classes that had other methods then."""
+    for cls in abstract:
+        _abc._reset_caches(cls)
 
 
 def restore_libraries(job):

@@ -48,6 +48,7 @@ def keep_module(module):
     if id(module) in known:
         return
     known.add(id(module))
+    keep_type(module)
     namespace = ModuleType.__getattribute__(module, "__dict__")
     keep_dict(namespace, DEPTH)
 
@@ -63,8 +64,12 @@ def keep_dict(current, depth, owner=None, of_instance=False):
     detectors.append(found)
     versions.append(settle(found))
     if depth:
-        for value in list(current.values()):
-            keep(value, depth)
+        at = len(dicts) - 1
+        for key, value in list(current.items()):
+            if type(value) in COUNTS:
+                keep_counter(at, key, value)
+            else:
+                keep(value, depth)
 
 
 def keep(value, depth):
@@ -89,6 +94,8 @@ def keep(value, depth):
             keep(function, depth)
     elif isinstance(value, type):
         keep_class(value)
+    elif kind is LockType or kind is RLockType:
+        keep_lock(value)
     elif kind is LruCache:
         known.add(id(value))
         caches.append(value.cache_clear)
@@ -101,6 +108,9 @@ LEAVES = frozenset((int, float, complex, str, bytes, bool, type(None), tuple, fr
                     types.BuiltinFunctionType, types.WrapperDescriptorType,
                     types.MethodDescriptorType, types.GetSetDescriptorType,
                     types.MemberDescriptorType, types.CodeType, types.FrameType))
+COUNTS = (Count, MethodWrapper)
+# Letting go of these runs no code.
+INERT = frozenset((int, float, complex, str, bytes, bool, type(None)))
 
 
 def keep_instance(value, kind, depth):
@@ -108,17 +118,23 @@ def keep_instance(value, kind, depth):
     if not kind.__flags__ & HEAP_TYPE or kind.__module__ in OWN_MODULES:
         return
     try:
-        attributes = object.__getattribute__(value, "__dict__")
+        if issubclass(kind, Local):
+            attributes = value.__dict__  # this thread's
+        else:
+            attributes = object.__getattribute__(value, "__dict__")
     except Exception:
         attributes = None
     if isinstance(value, dict):
         keep_dict(value, 0)
+    keep_slots(value, kind)
+    known.add(id(value))
+    instances.append(value)
+    keep_type(value)
     if type(attributes) is dict:
-        known.add(id(value))
-        instances.append(value)
         keep_dict(attributes, depth - 1, of_instance=True)
 
 
+MAX_ROUNDS = 5
 instances = []
 OWN_MODULES = frozenset(("molt_harness", "molt_policy"))
 
@@ -195,9 +211,12 @@ def changed_dicts():
 
 
 def restore_dicts(job):
+    """Whether putting back let go of anything that may have a finalizer."""
+    found = False
     for i in changed_dicts():
-        restore_dict(i, job)
+        found = restore_dict(i, job) or found
         versions[i] = settle(detectors[i])
+    return found
 
 
 def restore_dict(i, job):
@@ -206,6 +225,7 @@ def restore_dict(i, job):
     added = [k for k in dict.keys(current) if k not in copy and k not in ignored]
     changed = [(k, v) for k, v in copy.items()
                if dict.get(current, k, MISSING) is not v and k not in ignored]
+    gone = [dict.get(current, k) for k in chain(added, (k for k, _ in changed))]
     if owner is None:
         for key in added:
             dict.pop(current, key, None)
@@ -221,6 +241,9 @@ def restore_dict(i, job):
             type.__delattr__(owner, key)
         for key, value in changed:
             type.__setattr__(owner, key, value)
+        if added or changed:
+            forget_subclass_checks()
+    return not INERT.issuperset(map(type, gone))
 
 
 def resettle(current, copy):
@@ -239,19 +262,23 @@ def real_change(added, changed):
 def restore_lists():
     if [*map(len, lists)] == list_lengths and all(map(
             is_, chain.from_iterable(lists), chain.from_iterable(list_copies))):
-        return
+        return False
+    gone = []
     for current, copy in zip(lists, list_copies):
         if len(current) != len(copy) or not all(map(is_, current, copy)):
+            gone += current
             current[:] = copy
+    return not INERT.issuperset(map(type, gone))
 
 
 def restore_sets():
     if sets == set_copies:
-        return
+        return False
     for current, copy in zip(sets, set_copies):
         if current != copy:
             current.clear()
             current.update(copy)
+    return True
 
 
 def restore_functions(job, recoded, thorough):
@@ -265,7 +292,6 @@ def restore_functions(job, recoded, thorough):
     if thorough:
         restore_columns(LABEL_FIELDS, label_getters, function_labels)
     if recoded or thorough:
-        restore_cells()
         for cls, parts in zip(classes, class_parts):
             if class_parts_of(cls) != parts:
                 restore_class(cls, parts, job)
@@ -297,11 +323,28 @@ def restore_class(cls, parts, job):
         job.taint(f"the class {parts[1]} cannot be put back: {exc}")
 
 
-def restore_objects(job, recoded, thorough):
-    restore_dicts(job)
-    restore_lists()
-    restore_sets()
-    restore_functions(job, recoded, thorough)
+def restore_objects(job, thorough):
+    """Finalizers of the job's objects run meanwhile, also those that only the collector
+    finds; what they change is put back in another round."""
+    restore_locks()
+    rounds = 0
+    while True:
+        recoded = "object.__setattr__" not in watch or "object.__delattr__" not in watch
+        if recoded:
+            restore_types(job)
+        changed = restore_dicts(job)
+        changed = restore_lists() or changed
+        changed = restore_sets() or changed
+        restore_functions(job, recoded, thorough)
+        if not gc_collect() and not changed or rounds and not changed:
+            break
+        rounds += 1
+        if rounds == MAX_ROUNDS:
+            job.taint("finalizers go on changing the library")
+            break
+    restore_cells()
+    restore_slots()
+    restore_counters(job)
     for clear in caches:
         clear()
 

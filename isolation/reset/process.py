@@ -34,12 +34,16 @@ sleep, monotonic = time.sleep, time.monotonic
 WNOHANG, PRIO_PROCESS = os.WNOHANG, os.PRIO_PROCESS
 SCHEDULING = tuple(f for f in (getattr(os, "sched_getscheduler", None),
                                getattr(os, "sched_getparam", None)) if f)
+# Files of the process's that it may write itself. Only a few of them are always there.
+SETTINGS = tuple("/proc/self/" + name for name in (
+    "oom_score_adj", "timerslack_ns", "coredump_filter"))
+os_open, os_write = os.open, os.write
 NAMESPACES = ("mnt", "net", "uts", "ipc", "user", "cgroup", "pid_for_children")
 
 
 def keep_process():
     global handlers, signal_mask, limits, own_fds, molts_fds, own_status, own_umask, os_threads
-    global own_scheduling, own_places, own_environment, own_oom
+    global own_scheduling, own_places, own_environment, own_settings, own_name
     handlers = list(map(getsignal, SIGNALS))
     signal_mask = pthread_sigmask(_signal.SIG_BLOCK, ())
     limits = list(map(getrlimit, LIMITS))
@@ -48,7 +52,8 @@ def keep_process():
     own_status, os_threads = status()
     own_scheduling = scheduling()
     own_places = places()
-    own_oom = oom_score()
+    own_settings = list(map(setting, SETTINGS))
+    own_name = setting("/proc/self/comm") or b""
     own_environment = dict(os.environ._data)
     own_fds = {fd: identity(fd) for fd in open_fds()}
     molts_fds = frozenset((0, 1, 2, harness.control_fd, harness.result_fd, harness.null_fd,
@@ -94,12 +99,39 @@ def places():
     return [*found, root.st_dev, root.st_ino, os_getpgid(0), os_getsid(0)]
 
 
-def oom_score():
+def setting(path):
     try:
-        with open("/proc/self/oom_score_adj", "rb") as file:
-            return file.read()
+        fd = os_open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
-        return b""
+        return None
+    try:
+        return pread(fd, 64, 0)
+    except OSError:
+        return None
+    finally:
+        close_fd(fd)
+
+
+def restore_settings(job):
+    for path, wanted in zip(SETTINGS, own_settings):
+        if setting(path) != wanted:
+            # A core filter is told without its prefix.
+            set_setting(path, b"0x" + wanted if path.endswith("filter") else wanted)
+            if setting(path) != wanted:
+                job.taint(f"{path} was changed for good")
+
+
+def set_setting(path, value):
+    try:
+        fd = os_open(path, os.O_WRONLY | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        os_write(fd, value.strip())
+    except OSError:
+        pass
+    finally:
+        close_fd(fd)
 
 
 def open_fds():
@@ -141,8 +173,9 @@ def restore_process(job):
         job.taint("the priority was changed")
     if places() != own_places:
         job.taint("the root directory, a namespace or the session was changed")
-    if oom_score() != own_oom:
-        job.taint("the score for running out of memory was changed")
+    restore_settings(job)
+    if not harness.restore_pipes():
+        job.taint("the pipes of the standard streams cannot be put back")
     restore_fds(job)
     restore_status(job)
 
@@ -270,6 +303,7 @@ def restore_status(job):
     if now == own_status:
         return
     umask(own_umask)
+    set_setting("/proc/self/comm", own_name)
     now, threads = status()
     if now != own_status:
         job.taint("the kernel's status differs: " + differing(own_status, now))

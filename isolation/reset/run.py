@@ -12,7 +12,7 @@ import re
 import sys
 
 modules = sys.modules
-copy_context = contextvars.copy_context
+new_context = contextvars.Context
 plain = False
 jobs = 0
 third_party = "keep"    # or "drop": see imports.py
@@ -22,7 +22,8 @@ pattern_caches = []
 
 def start(options):
     """Take the baseline."""
-    global Version, instances_tell, third_party
+    global Version, instances_tell, third_party, loop_code
+    loop_code = harness.loop.__code__
     third_party = (options or {}).get("third_party", "keep")
     gc.disable()
     re.purge()
@@ -32,6 +33,7 @@ def start(options):
     Version = version_type()
     instances_tell = Version is not None and tells_instances(Version)
     prepare_analysis()
+    watch_text_domains()
     keep_process()
     keep_interpreter()
     sys.addaudithook(watch.pop)
@@ -46,6 +48,7 @@ def start(options):
         if isinstance(module, ModuleType):
             keep_module(module)
     keep_module(harness)
+    keep_policy()
     keep_function_fields()
     for name in baseline_modules:
         adopt_state(name)
@@ -80,7 +83,7 @@ def execute(job, done):
         harness.run_parts(parts, done, main)
     else:
         # A context of its own: what the job sets in context variables ends with it.
-        copy_context().run(harness.run_parts, parts, done, main)
+        new_context().run(harness.run_parts, parts, done, main)
     return main
 
 
@@ -89,11 +92,12 @@ def reset(job):
     global adopted
     try:
         check_ctypes(job)
-        recoded = "object.__setattr__" not in watch or "object.__delattr__" not in watch
+        restore_policy()
         restore_interpreter(job)
         quiet_process(job)
         restore_modules(job)
-        restore_objects(job, recoded, may_relabel or jobs % collect_every == 0)
+        restore_objects(job, may_relabel or "pickle.find_class" not in watch
+                        or jobs % collect_every == 0)
         restore_libraries(job)
         restore_environment()
         restore_process(job)

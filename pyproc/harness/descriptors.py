@@ -32,7 +32,7 @@ def place_descriptors(control, result):
     table, so a soft limit beyond 4096 is ignored.
     """
     global control_fd, result_fd, null_fd, out_fd, err_fd, status_fd, statm_fd
-    global high_base, open_files, raised_open_files
+    global high_base, open_files, raised_open_files, own_pipes
     close_inherited((control, result))
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = 16
@@ -52,6 +52,7 @@ def place_descriptors(control, result):
     statm_fd = high(statm)
     for fd in (statm, status, control, result):
         os.close(fd)
+    own_pipes = pipe_settings()
     if open_files:
         resource.setrlimit(resource.RLIMIT_NOFILE, open_files)
 
@@ -65,6 +66,29 @@ def keep_raised():
     """In a process that runs no jobs itself: its children lower the limit."""
     if raised_open_files:
         resource.setrlimit(resource.RLIMIT_NOFILE, raised_open_files)
+
+
+PIPE_SETTINGS = ((fcntl.F_GETFL, fcntl.F_SETFL), (1032, 1031))  # F_GETPIPE_SZ, F_SETPIPE_SZ
+os_fcntl = fcntl.fcntl
+
+
+def pipe_settings():
+    return [os_fcntl(fd, get) for fd in (out_fd, err_fd) for get, _ in PIPE_SETTINGS]
+
+
+def restore_pipes():
+    """Flags and size of standard output and error belong to the pipe, not to a descriptor:
+    a job's changes outlive its process. False where they can't be put back."""
+    if pipe_settings() == own_pipes:
+        return True
+    try:
+        wanted = iter(own_pipes)
+        for fd in (out_fd, err_fd):
+            for _, write in PIPE_SETTINGS:
+                os_fcntl(fd, write, next(wanted))
+        return pipe_settings() == own_pipes
+    except OSError:
+        return False
 
 
 def adopt_result(fd):

@@ -19,7 +19,7 @@ def execute(job, done):
     plain = imported <= DEFAULT_MODULES.keys()
     if imported:
         # A context of its own: that of decimal is kept in one.
-        copy_context().run(harness.run_parts, parts, done, main)
+        new_context().run(harness.run_parts, parts, done, main)
     else:
         harness.run_parts(parts, done, main)
     return main
