@@ -25,5 +25,7 @@
 // module's names are deleted, unless threads still run. A job that forks and comes back
 // in both processes is reported by the parent; the child exits.
 //
-// The conformance tests run every mode of the table through the same jobs.
+// The conformance tests run every mode of the table through the same jobs. What of one
+// job the next can find is examined by package experiment; a mode's Declares names the
+// probes whose trace it lets through.
 package isolation

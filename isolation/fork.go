@@ -14,10 +14,13 @@ var fork = Mode{
 	Policy:  policyFiles(forkFiles, "fork/*.py"),
 	Forks:   true,
 	Layers:  []string{"process of its own", "fresh __main__", "own process group", "explicit environment", "descendants killed"},
+	KeepsOut: "all of the above and every in-process state: each job is a copy-on-write child of a warm process that runs " +
+		"no job code; crashes and limits end the child alone, and no process that it started survives it",
+	Cost: "about a millisecond of processor time a job",
 	Leaks: []string{
 		"kernel objects that outlive processes: shared memory, message queues, keyrings",
 		"files outside the job's directory",
-		"what another process of the same user may read or signal, this interpreter and the worker among them",
+		"reading and signalling what the worker's user can, this interpreter and the worker among it",
 	},
 	Declares: slices.Concat(outliveProcesses, needAnotherUser),
 }

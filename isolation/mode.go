@@ -27,8 +27,11 @@ type Mode struct {
 	Restricted bool
 	// Layers names what is enforced, as results report it.
 	Layers []string
-	// Leaks declares what one job can leave behind for the next.
-	Leaks []string
+	// KeepsOut says what of one job the next does not meet; Leaks what it may, item by
+	// item; Cost what that takes. The README's table is made of them.
+	KeepsOut string
+	Leaks    []string
+	Cost     string
 	// Declares are the ids of the probes (package experiment) that the mode lets leak.
 	Declares []string
 }

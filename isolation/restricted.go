@@ -23,6 +23,8 @@ var restricted = Mode{
 	InProcess:  true,
 	Restricted: true,
 	Layers:     slices.Concat([]string{"no dangerous names", "imports from a list"}, reset.Layers),
+	KeepsOut:   "what `reset` does, and more: jobs are in a part of Python that reaches no file, process or module but those of a list",
+	Cost:       "what `reset` costs, the rewriting of each source (some 50 µs for a line), and the Python that is refused",
 	Leaks: []string{
 		"memory and processor time of the interpreter: RestrictedPython bounds neither",
 		"what a flaw of the restriction in Python's own code would give away: no other barrier stands behind it",
@@ -36,6 +38,8 @@ var restrictedFork = Mode{
 	Forks:      true,
 	Restricted: true,
 	Layers:     slices.Concat([]string{"no dangerous names", "imports from a list"}, fork.Layers),
+	KeepsOut:   "what `fork` does, and the same part of Python: what gets through ends with the child, whose memory and time are limited",
+	Cost:       "what `fork` costs, and the same",
 	Leaks: []string{
 		"what a flaw of the restriction in Python's own code would give away: it leads to what fork leaks",
 	},

@@ -14,9 +14,13 @@ var shared = Mode{
 	Policy:    [][2]string{{"<molt shared>", sharedPolicy}},
 	InProcess: true,
 	Layers:    []string{"fresh __main__", "own process group", "explicit environment"},
+	KeepsOut: "names of other jobs: each job is a fresh `__main__`; their arguments, environment and files as handed over; " +
+		"the worker's environment; what they print, leave in their directory or do to the standard streams; " +
+		"hanging and crashing, since the interpreter is replaced",
+	Cost: "nothing",
 	Leaks: []string{
 		"imported modules and changes to them",
-		"changes to sys, builtins and os.environ",
+		"changes to `sys`, builtins and `os.environ`",
 		"signal handlers and timers",
 		"open files, threads and child processes",
 		"memory that is not given back",
@@ -37,7 +41,7 @@ const sharedLeaks = `
 		closure method class-attribute class-attribute-deleted class-bases class-name nested-class
 		property-function instance instance-class instance-slot module-dictionary module-list
 		module-set module-deque counter abc-registry abc-cache copyreg copyreg-extension
-		single-dispatch subclass static-type-gc static-type-ctypes static-type-comparison
+		single-dispatch subclass finalizer static-type-gc static-type-ctypes static-type-comparison
 		small-integer static-type-method
 		switch-interval dlopen-flags int-digits coroutine-origins thread-stack-size collector-off
 		collector-thresholds collector-debugging collector-garbage traceback-limit warning-options

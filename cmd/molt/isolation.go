@@ -24,6 +24,7 @@ type isolationFlags struct {
 	modes  []string
 	groups []string
 	json   bool
+	table  bool
 	html   string
 	python string
 }
@@ -50,6 +51,7 @@ Groups: ` + strings.Join(experiment.GroupNames(), ", ") + `.`,
 	flags.StringArrayVar(&f.modes, "mode", nil, "only this `MODE`; may be repeated: "+strings.Join(isolation.Names(), ", "))
 	flags.StringArrayVar(&f.groups, "group", nil, "only this `GROUP` of probes; may be repeated")
 	flags.BoolVar(&f.json, "json", false, "print the report as JSON")
+	flags.BoolVar(&f.table, "table", false, "run nothing: print the tables of the README, of what the modes declare")
 	flags.StringVar(&f.html, "html", "", "also write the matrix as a page to this `FILE`")
 	flags.StringVar(&f.python, "python", configs.DefaultPool("").Python, "Python interpreter: a `PATH`, or a name looked up in PATH")
 	bindEnv(flags, "python", "MOLT_PYTHON")
@@ -57,6 +59,9 @@ Groups: ` + strings.Join(experiment.GroupNames(), ", ") + `.`,
 }
 
 func (a *app) isolation(ctx context.Context, f *isolationFlags) (err error) {
+	if f.table {
+		return experiment.WriteTables(a.Out, isolation.Modes())
+	}
 	for _, g := range f.groups {
 		if !slices.Contains(experiment.GroupNames(), g) {
 			return usageErrorf("--group %q is unknown: choose of %s", g, strings.Join(experiment.GroupNames(), ", "))

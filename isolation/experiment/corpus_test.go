@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -47,7 +48,7 @@ func TestDeclarations(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	for _, m := range isolation.Modes() {
-		if most, ok := map[string]int{"reset": 12, "fork": 11}[m.Name]; ok && len(m.Declares) > most {
+		if most, ok := mostLeaks[m.Name]; ok && len(m.Declares) > most {
 			t.Errorf("%s declares %d leaks, %d at most may be", m.Name, len(m.Declares), most)
 		}
 		if sorted := slices.Sorted(slices.Values(m.Declares)); len(slices.Compact(sorted)) != len(m.Declares) {
@@ -137,5 +138,23 @@ func TestRunErrors(t *testing.T) {
 	}
 	if err := Unavailable(t.Context(), testPython(), t.TempDir(), mode(t, "shared")); err != nil {
 		t.Error(err)
+	}
+}
+
+// The README's tables are what the modes declare.
+func TestTablesOfReadme(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, found := strings.Cut(string(readme), "<!-- Made by `molt isolation --table`; a test compares. -->\n")
+	tables, _, ended := strings.Cut(rest, "<!-- The end of what it made. -->")
+	var want strings.Builder
+	if err := WriteTables(&want, isolation.Modes()); err != nil {
+		t.Fatal(err)
+	}
+	if !found || !ended || tables != "\n"+want.String()+"\n" {
+		t.Errorf("put this between the README's marks:\n%s", want.String())
 	}
 }

@@ -99,11 +99,13 @@ func (l *lab) attempt(ctx context.Context, t task) (result Result, err error) {
 	l.used = true
 	if !t.probe.Unseen && t.probe.Leave != "" {
 		if verdict, err := l.lookBefore(ctx, t); err != nil || verdict.Verdict != "" {
+			fit = verdict.untouched()
 			return verdict, err
 		}
 	}
 	recycled, result := l.leave(ctx, t)
 	if result.Verdict != "" {
+		fit = result.untouched()
 		return result, nil
 	}
 	if recycled != "" {
@@ -216,6 +218,10 @@ func judge(mode isolation.Mode, out pyproc.Outcome) Result {
 	}
 	return Result{failed, fmt.Sprintf("the second job's value is %s, neither True nor False", out.Completion.Value)}
 }
+
+// untouched tells that a job did not get as far as to change anything, or not in a way
+// that the mode doesn't see to.
+func (r Result) untouched() bool { return r.Verdict == refused || r.Verdict == notApplicable }
 
 const inapplicable = "not applicable: "
 

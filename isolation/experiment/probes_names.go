@@ -64,7 +64,7 @@ var importSystem = Group{
 			Look:  "import sys\nnot {'json', 'os', 're'} <= set(sys.modules)"},
 		{ID: "module-forbidden", About: "None for a module in sys.modules",
 			Leave: "import sys\nsys.modules['colorsys'] = None",
-			Look:  "try: import colorsys\nexcept ImportError: colorsys = None\ncolorsys is None"},
+			Look:  "import sys\nsys.modules.get('colorsys', sys) is None"},
 		{ID: "own-module", About: "a module from a file in its directory",
 			Leave: "open('trace_own.py', 'w').write('x = 1')\nimport trace_own",
 			Look:  "import sys\n'trace_own' in sys.modules"},
