@@ -87,10 +87,13 @@ type LastRecycle struct {
 	At         time.Time     `json:"at"`
 }
 
+// pid is this process.
+var pid = os.Getpid()
+
 // Status returns what the worker is doing. It reads while the slots work on.
 func (w *Worker) Status() Status {
 	s := Status{
-		Name: w.cfg.Name, Version: w.cfg.Version, Host: w.host, PID: os.Getpid(),
+		Name: w.cfg.Name, Version: w.cfg.Version, Host: w.host, PID: pid,
 		StartedAt: w.startedAt, State: w.state(), Connection: w.connection.status(),
 	}
 	if err := w.Ready(); err != nil {

@@ -67,7 +67,9 @@ func (a *app) dev(cmd *cobra.Command, f *devFlags) error {
 	if err == nil {
 		wcfg, _ := workerConfig(cfg, log)
 		a.announceDev(s.server.URL(), store, describePool(wcfg.Pools[0], s.worker))
+		withdraw := announce(s.workerConn, s.worker, log)
 		err = serveUntil(ctx, s.worker, log)
+		withdraw(err)
 	} else {
 		err = ended(ctx, err)
 	}

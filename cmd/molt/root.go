@@ -32,6 +32,8 @@ var commands = []func(*app) *cobra.Command{
 	newResultCommand,
 	newCancelCommand,
 	newWorkerCommand,
+	newStatusCommand,
+	newDrainCommand,
 	newDevCommand,
 	newBenchCommand,
 	newIsolationCommand,

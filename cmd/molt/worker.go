@@ -137,8 +137,22 @@ func (a *app) worker(cmd *cobra.Command, f *workerFlags) (err error) {
 		return startError(err)
 	}
 	health.serve(w)
+	withdraw := announce(nc, w, log)
 	logReady(log, w, wcfg, nc)
-	return serveUntil(ctx, w, log)
+	err = serveUntil(ctx, w, log)
+	withdraw(err)
+	return err
+}
+
+// announce makes the worker known to `molt status`, `molt drain` and the nats
+// CLI. Without it jobs are served all the same.
+func announce(nc *nats.Conn, w *worker.Worker, log *zap.Logger) (withdraw func(error)) {
+	service, err := worker.Announce(nc, w)
+	if err != nil {
+		log.Warn("molt status and molt drain will not find this worker", zap.Error(err))
+		return func(error) {}
+	}
+	return service.Close
 }
 
 // connectPatiently tries to connect for the given time.
