@@ -92,7 +92,7 @@ def keep(value, depth):
     elif kind is property:
         for function in (value.fget, value.fset, value.fdel):
             keep(function, depth)
-    elif isinstance(value, type):
+    elif issubclass(kind, type):  # isinstance is true of list[int] in 3.10
         keep_class(value)
     elif kind is LockType or kind is RLockType:
         keep_lock(value)

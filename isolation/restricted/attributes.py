@@ -71,7 +71,7 @@ NATIVE = frozenset(
 UNSEEN = frozenset((types.ModuleType, types.FrameType, types.CodeType, types.TracebackType,
                     types.CellType, types.MappingProxyType))
 
-NAMED_TUPLE = frozenset(("_make", "_replace", "_asdict", "_fields", "_field_defaults"))
+NAMED_TUPLE = frozenset(("_make", "_replace", "_asdict", "_fields"))
 WRITABLE = {types.SimpleNamespace}
 
 # Classes without private names that lead anywhere.
@@ -122,21 +122,28 @@ def get_own(ob, name):
 def get_private(ob, name):
     """ob.name for a name with an underscore in front."""
     cls = ob if is_class(ob) else type(ob)
-    if not (is_trusted(cls) or defined_by_job(ob, name)
-            or name in NAMED_TUPLE and issubclass(cls, tuple)):
+    if not (is_trusted(cls) or name in NAMED_TUPLE and issubclass(cls, tuple)
+            or defining_class(cls, name) is not None and is_own_class(defining_class(cls, name))):
         refuse_attribute(name, "is private and refused but on objects of the job's own")
     return get_public(ob, name)
 
 
 def defined_by_job(ob, name):
     """Whether a name was given to an object by the job: by its class, or as an attribute."""
-    own = is_class(ob)
-    for cls in type_mro(ob if own else type(ob)):
-        if name in type_table(cls):
-            return is_own_class(cls)
-    if own or not (is_own_class(type(ob)) or type(ob) in WRITABLE):
-        return False
-    return name in getattr(ob, "__dict__", ())
+    cls = ob if is_class(ob) else type(ob)
+    definer = defining_class(cls, name)
+    if definer is not None:
+        return is_own_class(definer)
+    return (cls is not ob and (is_own_class(cls) or cls in WRITABLE)
+            and name in getattr(ob, "__dict__", ()))
+
+
+def defining_class(cls, name):
+    """The class among cls and its bases that has a name, or None."""
+    for base in type_mro(cls):
+        if name in type_table(base):
+            return base
+    return None
 
 
 def is_trusted(cls):

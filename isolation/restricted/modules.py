@@ -4,13 +4,13 @@ A view has the names below and nothing else: no submodules, no modules that a mo
 Left out of the table is what evaluates text (get_type_hints, singledispatch by annotation),
 looks attributes up by name unguarded, keeps state for others, writes to its arguments, or
 formats (string.Formatter, UserString). "*" stands for all public names but those behind
-a minus; names that this version of Python lacks are left out.
+a minus, of __all__ where there is one; names that this version of Python lacks are left out.
 """
 
 import importlib
 
 DEFAULT_MODULES = {
-    "__future__": "*",
+    "__future__": "* -all_feature_names",
     "abc": "ABC abstractmethod",
     "base64": """
         b16decode b16encode b32decode b32encode b64decode b64encode b85decode b85encode
@@ -154,7 +154,8 @@ def module_content(name, module):
     rule = DEFAULT_MODULES.get(name, "*").split()
     if rule[0] == "*":
         left_out = {word[1:] for word in rule[1:]}
-        rule = [key for key in dir(module) if key[0] != "_" and key not in left_out]
+        public = getattr(module, "__all__", None) or dir(module)
+        rule = [key for key in public if key[0] != "_" and key not in left_out]
     content = {}
     replaced = replacements(name)
     for key in rule:
@@ -163,9 +164,13 @@ def module_content(name, module):
             content[key] = views[below]
         elif key in replaced:
             content[key] = replaced[key]
-        elif hasattr(module, key) and type(getattr(module, key)) not in UNSEEN:
+        elif hasattr(module, key) and may_be_shown(getattr(module, key)):
             content[key] = getattr(module, key)
     return content
+
+
+def may_be_shown(value):
+    return type(value) not in UNSEEN and not (is_class(value) and issubclass(value, type))
 
 
 def guarded_import(name, globals=None, locals=None, fromlist=(), level=0):

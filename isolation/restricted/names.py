@@ -12,7 +12,7 @@ class TypeOfTypes(type):
         return class_of(args[0])
 
     def __instancecheck__(cls, ob):
-        return isinstance(ob, type)
+        return is_class(ob)
 
     def __subclasscheck__(cls, ob):
         return issubclass(ob, type)
