@@ -21,6 +21,11 @@ func TestSettings(t *testing.T) {
 		"a choice of fork":       {mode: fork, options: Options{DropThirdParty: true}, err: "use reset"},
 		"preload of shared":      {mode: shared, options: Options{Preload: []string{"json"}}, err: "leave preload out"},
 		"cpu of shared":          {mode: shared, options: Options{CPU: time.Second}, err: "leave cpu out"},
+		"imports":                {mode: restricted, options: Options{Imports: []string{"default", "xml.etree"}}, want: `{"imports":["default","xml.etree"]}`},
+		"imports of a fork":      {mode: restrictedFork, options: Options{Imports: []string{"json"}, CPU: time.Second}, want: `{"cpu_seconds":1,"imports":["json"]}`},
+		"imports of reset":       {mode: reset, options: Options{Imports: []string{"json"}}, err: "leave imports out"},
+		"imports that undo":      {mode: restricted, options: Options{Imports: []string{"os.path"}}, err: "os.path, which would undo"},
+		"no module's name":       {mode: restricted, options: Options{Imports: []string{"a-b"}}, err: "not a module's name"},
 		"a fraction of a second": {mode: fork, options: Options{CPU: 1500 * time.Millisecond}, err: "whole seconds"},
 		"a negative limit":       {mode: fork, options: Options{CPU: -time.Second}, err: "whole seconds"},
 	} {

@@ -7,7 +7,11 @@ formats (string.Formatter, UserString). "*" stands for all public names but thos
 a minus, of __all__ where there is one; names that this version of Python lacks are left out.
 """
 
+import abc
+import builtins
+import collections.abc
 import importlib
+import typing
 
 DEFAULT_MODULES = {
     "__future__": "* -all_feature_names",
@@ -83,6 +87,8 @@ DEFAULT_MODULES = {
 # What these import when they are used; the job's own directory must have no say in that.
 USED_LATER = ("_strptime", "inspect", "encodings.idna", "unicodedata")
 
+real_import = builtins.__import__
+
 # Views by name. Those of a job are made when it imports them.
 views = {}
 job_views = {}
@@ -145,8 +151,12 @@ def prepare_views(names):
                     other[len(parent) + 1:]: view for other, view in views.items()
                     if other.rpartition(".")[0] == parent})
             parent = parent.rpartition(".")[0]
+    PLAIN_CLASSES.update((
+        abc.ABC, typing.Generic, typing.Protocol, collections.OrderedDict, collections.defaultdict,
+        collections.deque, collections.Counter,
+        *map(vars(collections.abc).get, collections.abc.__all__)))
     if "decimal" in views:
-        WRITABLE.update((views["decimal"].Context, type(views["decimal"].getcontext().flags)))
+        WRITABLE.update((views["decimal"].Context, type(views["decimal"].Context().flags)))
 
 
 def module_content(name, module):
@@ -174,7 +184,13 @@ def may_be_shown(value):
 
 
 def guarded_import(name, globals=None, locals=None, fromlist=(), level=0):
-    """What import statements call. Nothing is loaded here that is not loaded already."""
+    """What import statements call. Nothing is loaded here that is not loaded already.
+
+    Functions in C import what they need (strptime does) by way of this as well, and take the
+    module from sys.modules themselves; they pass a list, statements never do.
+    """
+    if type(fromlist) is list:
+        return real_import(name, globals, locals, fromlist, level)
     if level or name not in views:
         raise RestrictedImportError(
             f'the import of "{"." * level}{name}" is refused: this pool allows '

@@ -24,8 +24,8 @@ def restricted_main(job):
         del path[0]
     main = harness.new_main(job)
     job_namespace = main.__dict__
-    for name in job_namespace:
-        if (is_special(name) or name[:1] == "<") and name not in OWN_NAMES:
+    for name, value in job_namespace.items():
+        if (is_special(name) or name[:1] == "<") and not is_given(name, value):
             raise RestrictedNameError(f'an input called "{name}" is refused')
     job_namespace["__builtins__"] = job_builtins
     if job_views:
@@ -33,4 +33,14 @@ def restricted_main(job):
     return main
 
 
-OWN_NAMES = frozenset(vars(type(sys)("")).keys()) | {"__builtins__", "__file__", "__name__"}
+def is_given(name, value):
+    """Whether a special name of a module has the harness's value and not an input's."""
+    if name == "__name__":
+        return value == "__main__"
+    if name == "__file__":
+        return value == harness.main_file
+    if name == "__builtins__":
+        return value is harness.builtins_module
+    if name == "__loader__":
+        return type(value) is harness.SourceLoader
+    return value is None

@@ -49,20 +49,22 @@ def system_exit(done, exc):
 
 
 def job_frames(exc):
-    """The traceback without molt's own frames at its ends: those that ran the job, and
-    the signal handler or stream method that raised."""
-    tb = traceback_of(exc)
-    while tb is not None and tb.tb_frame.f_code.co_filename in INTERNAL_FILES:
-        tb = tb.tb_next
-    last = entry = tb
+    """The traceback without molt's own frames: those that ran the job, and what the job
+    called of them (a guard, a stream's method, a signal handler)."""
+    entry, first, last = traceback_of(exc), None, None
     while entry is not None:
+        following = entry.tb_next
         if entry.tb_frame.f_code.co_filename not in INTERNAL_FILES:
+            if last is None:
+                first = entry
+            elif last.tb_next is not entry:
+                last.tb_next = entry
             last = entry
-        entry = entry.tb_next
+        entry = following
     if last is not None:
         last.tb_next = None
-    BaseException.with_traceback(exc, tb)
-    return tb
+    BaseException.with_traceback(exc, first)
+    return first
 
 
 def format_exception(exc, tb):
