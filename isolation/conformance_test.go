@@ -51,7 +51,7 @@ func spec(t *testing.T, mode Mode, change func(*pyproc.Spec)) pyproc.Spec {
 func do(t *testing.T, p *pyproc.Interpreter, req pyproc.Request) pyproc.Outcome {
 	t.Helper()
 	if req.Timeout == 0 {
-		req.Timeout = 20 * time.Second
+		req.Timeout = 2 * time.Minute
 	}
 	out := p.Do(t.Context(), req)
 	if out.StartedAt.IsZero() || out.FinishedAt.Before(out.StartedAt) {

@@ -93,7 +93,7 @@ func deathCases() []conformanceCase {
 		{"endless thread", timed(code("import threading", "threading.Thread(target=threading.Event().wait).start()")), timedOut},
 		{"endless exit callback", timed(code("import atexit", "@atexit.register", "def f():", "  while True: pass")), timedOut},
 		{"endless flood", timed(code("while True: print('x' * 1000)")), all(timedOut, truncated("stdout"))},
-		{"stopped", timed(code("import os", "os.kill(os.getpid(), 19)")), timedOut},
+		{"stopped", timed(code("import os", "os.kill(os.getpid(), 19)")), ended(pyproc.EndStopped, 0, 0)},
 		{"files of a killed job", pyproc.Request{Code: "open('a', 'w').write('b')\nwhile True: pass", Globs: []string{"a"}, Timeout: 300 * time.Millisecond},
 			all(timedOut, files(map[string]string{"a": "b"}))},
 		{"_exit 0", code("import os", "print('p', flush=True)", "os._exit(0)"), all(ended(pyproc.EndExited, 0, 0), stdout("p\n"))},
@@ -126,6 +126,7 @@ func deathCases() []conformanceCase {
 func forkedDeaths() map[string]check {
 	broken := func(detail string) check { return ended(pyproc.EndProtocol, 0, 0, detail) }
 	return map[string]check{
+		"stopped":                            ended(pyproc.EndTimedOut, 0, 0),
 		"every descriptor closed":            ended(pyproc.EndTimedOut, 0, 0),
 		"every descriptor closed, then done": ended(pyproc.EndExited, 1, 0),
 		"garbage":                            broken("too long"),
@@ -199,7 +200,7 @@ func TestStragglers(t *testing.T) {
 		}
 		ok(t, out)
 		pid := string(bytes.TrimSpace(out.Stdout))
-		if took := out.FinishedAt.Sub(out.StartedAt); took > 10*time.Second {
+		if took := out.FinishedAt.Sub(out.StartedAt); took > 100*time.Second {
 			t.Errorf("it took %v", took)
 		}
 		_, err := os.Stat("/proc/" + pid)
@@ -224,7 +225,7 @@ func waitGone(t *testing.T, pid string) {
 	t.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(2 * time.Minute)
 	for {
 		select {
 		case <-tick.C:
@@ -243,7 +244,7 @@ func TestUsage(t *testing.T) {
 		p := start(t, mode)
 		out := do(t, p, code("x = bytearray(64 << 20)", "for i in range(0, len(x), 4096): x[i] = 1", "sum(range(10**6))"))
 		ok(t, out)
-		if out.CPU < time.Millisecond || out.CPU > 20*time.Second || out.MaxRSSBytes < 64<<20 || out.MaxRSSBytes > 1<<30 {
+		if out.CPU < time.Millisecond || out.CPU > 2*time.Minute || out.MaxRSSBytes < 64<<20 || out.MaxRSSBytes > 1<<30 {
 			t.Errorf("cpu %v, rss %d", out.CPU, out.MaxRSSBytes)
 		}
 		stats, err := p.Stats()

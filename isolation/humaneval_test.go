@@ -52,9 +52,6 @@ func (h humanEvalTask) job(solution string) pyproc.Request {
 	return pyproc.Request{Code: fmt.Sprintf("%s%s\n%s\ncheck(%s)\n", h.Prompt, solution, h.Test, h.Entry)}
 }
 
-// everyProgram are the modes that refuse no Python.
-var everyProgram = []Mode{shared, reset, fork}
-
 // TestHumanEval: every reference solution passes in every mode, all in a row on one
 // interpreter and once more in the reverse order.
 func TestHumanEval(t *testing.T) {
@@ -94,47 +91,5 @@ func TestHumanEvalBroken(t *testing.T) {
 			}
 			row.replacedAtMost(1)
 		})
-	}
-}
-
-// row runs jobs one after another in one mode, as a worker's slot would: on one
-// interpreter until that must be replaced.
-type row struct {
-	t        *testing.T
-	mode     Mode
-	change   func(*pyproc.Spec)
-	p        *pyproc.Interpreter
-	jobs     int
-	replaced []string
-}
-
-func newRow(t *testing.T, mode Mode) *row {
-	t.Helper()
-	return newRowWith(t, mode, func(*pyproc.Spec) {})
-}
-
-func newRowWith(t *testing.T, mode Mode, change func(*pyproc.Spec)) *row {
-	t.Helper()
-	return &row{t: t, mode: mode, change: change, p: startWith(t, mode, change)}
-}
-
-func (r *row) do(req pyproc.Request) pyproc.Outcome {
-	r.t.Helper()
-	out := do(r.t, r.p, req)
-	r.jobs++
-	if !out.Reusable {
-		r.replaced = append(r.replaced, fmt.Sprintf("job %d: %s%s", r.jobs, out.Taint, out.Detail))
-		r.p.Kill()
-		r.p = startWith(r.t, r.mode, r.change)
-	}
-	return out
-}
-
-// replacedAtMost checks how many of the jobs, in per cent, cost their interpreter its
-// place.
-func (r *row) replacedAtMost(percent int) {
-	r.t.Helper()
-	if len(r.replaced)*100 > r.jobs*percent {
-		r.t.Errorf("%d of %d jobs had their interpreter replaced, want at most %d %%: %q", len(r.replaced), r.jobs, percent, r.replaced)
 	}
 }

@@ -1,7 +1,13 @@
 package isolation
 
 import (
+	"flag"
+	"fmt"
 	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -9,14 +15,31 @@ import (
 	"github.com/seed-0f8c9bb6/molt/isolation/pyenv"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// testPython is the interpreter that the tests run: $MOLT_PYTHON, or python3.
-func testPython() string {
-	if path := os.Getenv("MOLT_PYTHON"); path != "" {
-		return path
+func TestMain(m *testing.M) {
+	flag.Parse()
+	// Most tests wait for processes and limits, which leaves the processors to others.
+	if err := flag.Set("test.parallel", "6"); err != nil {
+		panic(err)
 	}
-	return "python3"
+	goleak.VerifyTestMain(m)
+}
+
+// testPython is the interpreter that the tests run: $MOLT_PYTHON, or python3. Where that
+// is a version manager's script, which costs more than the start of Python itself, it is
+// what the script runs.
+func testPython() string { return findPython() }
+
+var findPython = sync.OnceValue(func() string {
+	out, err := exec.Command(pyenv.Base(), "-I", "-c", "import sys; print(sys.executable)").Output()
+	if err != nil {
+		panic(fmt.Sprintf("cannot run %s: %v: install CPython 3.10 or newer", pyenv.Base(), err))
+	}
+	return strings.TrimSpace(string(out))
+})
+
+func signalOf(state *os.ProcessState) int {
+	status, _ := state.Sys().(syscall.WaitStatus)
+	return int(status.Signal())
 }
 
 // pythonFor is testPython with the packages that a mode needs.

@@ -32,7 +32,7 @@ const bootstrap = `import sys
 if sys.version_info < (3, 10) or sys.implementation.name != "cpython":
     sys.exit("molt needs CPython 3.10 or newer; this is %s %d.%d" % (
         (sys.implementation.name,) + tuple(sys.version_info[:2])))
-import json, os, types
+import builtins, json, os, types
 def read(size):
     data = b""
     while len(data) < size:
@@ -44,6 +44,8 @@ def read(size):
 setup = json.loads(read(int.from_bytes(read(4), "big")))
 harness = types.ModuleType("molt_harness")
 harness.own_module = harness
+# What a job does to the builtins must not reach the harness.
+harness.__builtins__ = dict(vars(builtins))
 harness.INTERNAL_FILES = {name for name, source in setup["harness"]}
 for name, source in setup["harness"]:
     exec(compile(source, name, "exec"), harness.__dict__)

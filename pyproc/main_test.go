@@ -18,8 +18,9 @@ const (
 	helperVariable = "MOLT_PYPROC_TEST_HELPER"
 	// secretVariable is set in the process that starts interpreters, and nowhere else.
 	secretVariable = "MOLT_PYPROC_TEST_SECRET"
-	// testTimeout bounds every wait of a test; reaching it is a failure.
-	testTimeout = 30 * time.Second
+	// testTimeout bounds every wait of a test; reaching it is a failure. A busy
+	// machine needs the better part of it.
+	testTimeout = 3 * time.Minute
 	// testCap is small, so that floods are cheap.
 	testCap = 16 << 10
 )

@@ -43,4 +43,6 @@ def is_given(name, value):
         return value is harness.builtins_module
     if name == "__loader__":
         return type(value) is harness.SourceLoader
+    if name == "__annotations__":
+        return value == {}
     return value is None

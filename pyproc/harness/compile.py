@@ -28,15 +28,20 @@ def compile_job(source):
     held = []
     show, warnings._showwarnmsg = warnings._showwarnmsg, held.append
     try:
-        parts = split_text(source)
-    except (SyntaxError, ValueError, OverflowError, MemoryError, RecursionError):
-        parts = None
+        try:
+            parts = split_text(source)
+        except (SyntaxError, ValueError, OverflowError, MemoryError, RecursionError):
+            parts = None
+        if parts is None or held:
+            held.clear()  # their order is that of one compilation
+            parts = split_tree(source)
     finally:
         warnings._showwarnmsg = show
-    if parts is None:
-        return split_tree(source)
-    for message in held:
-        show(message)
+        for message in held:
+            # A script's path, unlike FILENAME, is not taken for a module `__main__`, for
+            # which alone these are shown.
+            if message.category is not DeprecationWarning:
+                show(message)
     return parts
 
 

@@ -1,11 +1,16 @@
 """What a job raised, told as Python tells it at the end of a script."""
 
+import io
 import sys
 import traceback
 
 MAX_ERROR_TEXT = 64 << 10
 
 TracebackException = traceback.TracebackException
+library_excepthook = sys.excepthook
+# Later versions do in Python what earlier ones do in C.
+HINTS_IN_C = sys.version_info < (3, 12)
+HINT = ". Did you mean: "
 traceback_of = BaseException.__traceback__.__get__
 
 
@@ -69,10 +74,41 @@ def job_frames(exc):
 
 def format_exception(exc, tb):
     try:
-        return "".join(TracebackException(type(exc), exc, tb).format())
+        told = TracebackException(type(exc), exc, tb)
+        if HINTS_IN_C:
+            add_hints(told, exc)
+        return "".join(told.format())
     except BaseException as other:
         return (f"{type_name(type(exc))}: <cannot be formatted: "
                 f"{type_name(type(other))}>\n")
+
+
+def add_hints(told, exc):
+    """Add the names that may have been meant, to what is told of exc and its causes."""
+    while told is not None and exc is not None:
+        if (type(exc) is NameError or type(exc) is AttributeError) and HINT not in told._str:
+            told._str += hint(exc)
+        if told.__cause__ is not None:
+            told, exc = told.__cause__, exc.__cause__
+        else:
+            told, exc = told.__context__, exc.__context__
+
+
+def hint(exc):
+    """What Python's own printing adds to the message, for which the last frame is enough."""
+    tb = last = traceback_of(exc)
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    stderr, sys.stderr = sys.stderr, io.StringIO()
+    try:
+        BaseException.with_traceback(exc, last)
+        library_excepthook(type(exc), exc, last)
+        line = sys.stderr.getvalue().rstrip("\n").rpartition("\n")[2]
+    finally:
+        sys.stderr = stderr
+        BaseException.with_traceback(exc, tb)
+    at = line.rfind(HINT)
+    return line[at:] if at >= 0 else ""
 
 
 def describe(done, exc, tb, text):

@@ -14,6 +14,9 @@ source_cache = linecache.cache
 PID = os_getpid()
 PAGE_SIZE = resource.getpagesize()
 
+# Later versions make a module's annotations when they are asked for.
+ANNOTATED = sys.version_info < (3, 14)
+
 own_memory_limit = resource.getrlimit(resource.RLIMIT_AS)
 in_job = False
 
@@ -39,9 +42,12 @@ def new_main(job):
     namespace = main.__dict__
     namespace["__builtins__"] = builtins_module
     namespace["__file__"] = main_file
-    namespace["__loader__"] = SourceLoader(job.code)
-    source_cache.pop(FILENAME, None)
-    source_cache.pop(main_file, None)
+    namespace["__cached__"] = None
+    if ANNOTATED:
+        namespace["__annotations__"] = {}
+    namespace["__loader__"] = loader = SourceLoader(job.code)
+    # linecache calls it when somebody asks for a line.
+    source_cache[FILENAME] = source_cache[main_file] = (loader.get_source,)
     modules["__main__"] = main
     if job.rest < len(job.frame):
         try:

@@ -25,21 +25,24 @@ job_dir = ""
 
 def serve(control, result, settings):
     """Run requests until the control pipe ends. Never returns."""
-    global policy, output_cap, job_dir, main_file, own_main, own_path, builtins_module
+    global policy, output_cap, job_dir, main_file, own_main, own_path, builtins_module, own_builtins
     place_descriptors(control, result)
     output_cap = settings["output_cap"]
     job_dir = settings["job_dir"]
     main_file = job_dir + "/" + FILENAME
     builtins_module = modules["builtins"]
+    own_builtins = own_module.__builtins__
     own_main = modules["__main__"] = ModuleType("__main__")
     own_path = list(sys.path)
     new_streams()
+    install_hooks()
     # A job that crashes would have the kernel write all its memory to a file first.
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     signal.signal(signal.SIGINT, on_interrupt)
     os.register_at_fork(after_in_child=after_fork_in_child)
     policy = ModuleType("molt_policy")
     policy.harness = own_module
+    policy.__builtins__ = own_builtins
     INTERNAL_FILES.update(name for name, source in settings["policy"])
     for name, source in settings["policy"]:
         exec(compile(source, name, "exec"), policy.__dict__)

@@ -1,0 +1,2 @@
+print("the site module's exit")
+exit(2)

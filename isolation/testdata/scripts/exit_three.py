@@ -1,0 +1,10 @@
+import sys
+
+
+def main():
+    print("leaving with 3")
+    return 3
+
+
+if __name__ == "__main__":
+    sys.exit(main())

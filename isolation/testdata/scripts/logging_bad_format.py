@@ -1,0 +1,4 @@
+import logging
+
+log = logging.getLogger("script.bad_format")
+log.warning("%d things", "no number")

@@ -1,0 +1,3 @@
+x = [1, 2]
+assert x == [1, 2], "equal"
+assert len(x) == 3, f"{x} has {len(x)}"

@@ -1,0 +1,6 @@
+class Thing:
+    def method(self):
+        return self.missing
+
+
+Thing().method()
