@@ -27,6 +27,9 @@ type Config struct {
 	// Nice is by how many steps of nice(2) the worker's own threads yield to
 	// its interpreters; 0: not at all.
 	Nice int `yaml:"nice"`
+	// StartsAtOnce is how many interpreters may be starting at the same time; 0: one a
+	// CPU.
+	StartsAtOnce int `yaml:"starts_at_once"`
 	// DrainTimeout is how long running jobs may take to finish when the
 	// worker is stopped.
 	DrainTimeout Duration `yaml:"drain_timeout"`
@@ -93,9 +96,15 @@ type Pool struct {
 	Interpreters int `yaml:"interpreters"`
 	// Python is the interpreter's path, or a name looked up in PATH.
 	Python string `yaml:"python"`
-	// Budget is the number of executions after which an interpreter is
-	// replaced; 0: never.
-	Budget int `yaml:"budget"`
+	// Spares is how many interpreters are kept warm beside those that run jobs.
+	Spares int `yaml:"spares"`
+	// ReadyTimeout bounds the start of an interpreter.
+	ReadyTimeout Duration `yaml:"ready_timeout"`
+	// UnhealthyAfter is how many starts in a row have to fail until the pool is
+	// unhealthy.
+	UnhealthyAfter int `yaml:"unhealthy_after"`
+	// Budget is what an interpreter may use up before it is replaced.
+	Budget Budget `yaml:"budget"`
 	// Timeout is the wall-clock limit of a job; 0: none.
 	Timeout Duration `yaml:"timeout"`
 	// Memory is the memory limit of a job; 0: none.
@@ -152,7 +161,10 @@ func DefaultPool(name string) Pool {
 		Isolation:       "reset",
 		Interpreters:    CPUs(),
 		Python:          "python3",
-		Budget:          1000,
+		Spares:          1,
+		ReadyTimeout:    Duration(30 * time.Second),
+		UnhealthyAfter:  3,
+		Budget:          DefaultBudget(),
 		Timeout:         Duration(60 * time.Second),
 		Attempts:        5,
 		OutputCap:       256 << 10,

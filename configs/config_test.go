@@ -177,11 +177,36 @@ func TestDefaultsOfWhatIsLeftOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	a, b := cfg.Pools[0], cfg.Pools[1]
-	if a.Budget != 0 || a.Timeout != 0 || a.Attempts != 5 {
+	if a.Budget.Executions != 0 || a.Budget.Jitter != 0.1 || a.Timeout != 0 || a.Attempts != 5 {
 		t.Errorf("a: %+v", a)
 	}
-	if b.Budget != 1000 || b.Timeout != Duration(time.Minute) || b.Memory != 3<<29 || b.Interpreters != CPUs() {
+	if b.Budget != DefaultBudget() || b.Timeout != Duration(time.Minute) || b.Memory != 3<<29 || b.Interpreters != CPUs() {
 		t.Errorf("b: %+v", b)
+	}
+}
+
+func TestBudgets(t *testing.T) {
+	t.Parallel()
+	cfg, err := Parse("x.yaml", []byte(`pools:
+  - name: a
+    budget: {executions: 5, jitter: 0, memory: +1MiB, memory_hard: 64MiB, memory_measure: pss, age: 1h, idle: 10m, modules: 7, errors: 3, min_lifetime: 5s}
+  - name: b
+    budget:
+      memory: 512MiB
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := cfg.Pools[0].Budget, (Budget{
+		Executions: 5, Memory: MemoryLimit{1 << 20, true}, MemoryHard: MemoryLimit{64 << 20, false}, MemoryMeasure: "pss",
+		Age: Duration(time.Hour), Idle: Duration(10 * time.Minute), Modules: 7, Errors: 3, MinLifetime: Duration(5 * time.Second),
+	}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	want := DefaultBudget()
+	want.Memory.Bytes = 512 << 20
+	if got := cfg.Pools[1].Budget; got != want {
+		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
 
@@ -220,6 +245,21 @@ func TestErrors(t *testing.T) {
 		{"pool name", "pools:\n  - name: a.b\n", []string{"x.yaml:2", "pools[0].name", "letters"}},
 		{"pool twice", "pools:\n  - name: a\n  - name: a\n", []string{"x.yaml:3", "pools[1].name", "rename"}},
 		{"negative interpreters", "pools:\n  - name: a\n    interpreters: -1\n", []string{"x.yaml:3", "pools[0].interpreters"}},
+		{"unknown budget", "pools:\n  - name: a\n    budget:\n      executions: 1\n      memry: 1GiB\n", []string{"x.yaml:5", `"memry"`}},
+		{"repeated budget", "pools:\n  - name: a\n    budget:\n      age: 1h\n      age: 2h\n", []string{"x.yaml:5", "age"}},
+		{"negative budget", "pools:\n  - name: a\n    budget: -1\n", []string{"x.yaml:3", "pools[0].budget.executions"}},
+		{"a list of budgets", "pools:\n  - name: a\n    budget: [1]\n", []string{"x.yaml:3", "budget"}},
+		{"jitter", "pools:\n  - name: a\n    budget:\n      jitter: 0.1\n", []string{"x.yaml:4", "10%"}},
+		{"too much jitter", "pools:\n  - name: a\n    budget:\n      jitter: 60%\n", []string{"x.yaml:4", "jitter", "50%"}},
+		{"budget of memory", "pools:\n  - name: a\n    budget:\n      memory: lots\n", []string{"x.yaml:4", "256KiB", "plus"}},
+		{"hard below soft", "pools:\n  - name: a\n    budget:\n      memory: 2GiB\n      memory_hard: 1GiB\n", []string{"x.yaml:5", "memory_hard", "raise"}},
+		{"measure", "pools:\n  - name: a\n    budget:\n      memory_measure: peak\n", []string{"x.yaml:4", "rss, pss"}},
+		{"negative age", "pools:\n  - name: a\n    budget:\n      age: -1s\n", []string{"x.yaml:4", "age"}},
+		{"no lifetime", "pools:\n  - name: a\n    budget:\n      min_lifetime: 0\n", []string{"x.yaml:4", "min_lifetime"}},
+		{"spares", "pools:\n  - name: a\n    spares: -1\n", []string{"x.yaml:3", "spares"}},
+		{"ready timeout", "pools:\n  - name: a\n    ready_timeout: 1ms\n", []string{"x.yaml:3", "ready_timeout"}},
+		{"unhealthy after", "pools:\n  - name: a\n    unhealthy_after: 0\n", []string{"x.yaml:3", "unhealthy_after"}},
+		{"starts at once", "starts_at_once: -1\n", []string{"x.yaml:1", "starts_at_once"}},
 		{"attempts", "pools:\n  - name: a\n    attempts: 0\n", []string{"x.yaml:3", "attempts"}},
 		{"short lease", "pools:\n  - name: a\n    ack_wait: 5ms\n", []string{"x.yaml:3", "ack_wait", "1s"}},
 		{"reply pattern", "pools:\n  - name: a\n    reply_allow: [\"a..b\"]\n", []string{"x.yaml:3", "reply_allow[0]"}},

@@ -71,6 +71,9 @@ const (
 	// gone or the worker's side could not prepare it; Detail. The same job
 	// may be given to another interpreter.
 	EndNotRun
+	// EndOverMemory: the caller said, by KillForMemory, that the process holds too
+	// much memory; it was killed. Detail says what was said.
+	EndOverMemory
 )
 
 // Outcome is all that is known of one request after it ended.

@@ -193,7 +193,7 @@ func (p *Interpreter) died(out *Outcome) {
 
 // addLastWords adds what the job's process wrote to stderr before it died.
 func (o *Outcome) addLastWords() {
-	if last := strings.TrimSpace(tail(o.Stderr)); last != "" && o.End != EndTimedOut && o.End != EndCancelled {
+	if last := strings.TrimSpace(tail(o.Stderr)); last != "" && o.End != EndTimedOut && o.End != EndCancelled && o.End != EndOverMemory {
 		o.Detail = strings.TrimPrefix(o.Detail+"; its last lines:\n"+last, "; ")
 	}
 }

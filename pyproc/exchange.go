@@ -165,6 +165,9 @@ func (x *exchange) poll(ctx context.Context) verdict {
 		if x.p.dead.Load() {
 			return x.ended()
 		}
+		if c := x.p.condemned.Load(); c != nil && c.execution == x.p.executions.Load() {
+			return x.kill(EndOverMemory, c.detail)
+		}
 		now := time.Now()
 		if !x.deadline.IsZero() && !now.Before(x.deadline) {
 			return x.timedOut()

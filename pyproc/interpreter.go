@@ -62,6 +62,9 @@ type Interpreter struct {
 	killMu   sync.Mutex
 	reaped   bool
 
+	// condemned says that the job at hand must end, see KillForMemory.
+	condemned atomic.Pointer[condemnation]
+
 	executions atomic.Int64
 	modules    atomic.Int64
 	peakRSS    atomic.Int64

@@ -34,6 +34,9 @@ func (p *Interpreter) Stats() (Stats, error) {
 // Executions is the number of jobs that it was given and that have ended.
 func (p *Interpreter) Executions() int { return int(p.executions.Load()) }
 
+// Modules is the number of modules that were loaded at the end of its last job.
+func (p *Interpreter) Modules() int { return int(p.modules.Load()) }
+
 func residentNow(pid int) (int64, error) {
 	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
 	if err != nil {

@@ -31,7 +31,7 @@ func (p *Interpreter) reap() {
 }
 
 // wakeUp ends a poll of an exchange. It is called only while wake is open: before
-// exited is closed, or by a running exchange.
+// the process was reaped or exited closed, or by a running exchange.
 func (p *Interpreter) wakeUp() {
 	one := [8]byte{1}
 	_, _ = unix.Write(p.wake, one[:]) // full means that it is awake already
@@ -60,6 +60,25 @@ func (p *Interpreter) hangUp() {
 	select {
 	case <-p.exited:
 	case <-timer.C:
+	}
+}
+
+// condemnation is the reason to kill the process in the midst of a job: the one that
+// comes after so many others.
+type condemnation struct {
+	execution int64
+	detail    string
+}
+
+// KillForMemory ends the job that runs after so many others have (Executions), and the
+// process: its Do returns EndOverMemory with the detail. When that job has ended already
+// nothing happens.
+func (p *Interpreter) KillForMemory(executions int, detail string) {
+	p.killMu.Lock()
+	defer p.killMu.Unlock()
+	if !p.reaped {
+		p.condemned.Store(&condemnation{int64(executions), detail})
+		p.wakeUp()
 	}
 }
 

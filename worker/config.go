@@ -54,14 +54,13 @@ type PoolConfig struct {
 	Spares int
 	// ReadyTimeout bounds the start of an interpreter; 0: DefaultReadyTimeout.
 	ReadyTimeout time.Duration
-	// MinLifetime is how long an interpreter has to live for its start to count as a
-	// success; 0: DefaultMinLifetime.
-	MinLifetime time.Duration
+	// UnhealthyAfter is how many starts in a row have to fail until the pool counts as
+	// unhealthy; 0: DefaultUnhealthyAfter.
+	UnhealthyAfter int
 	// Python is the interpreter's path, or a name looked up in PATH.
 	Python string
-	// Budget is the number of executions after which an interpreter is
-	// replaced; 0: never.
-	Budget int
+	// Budget is what an interpreter may use up before it is replaced.
+	Budget Budget
 	// Timeout is the wall-clock limit of a job that names none and the cap of
 	// one that does; 0: no limit.
 	Timeout time.Duration
@@ -89,6 +88,8 @@ const (
 	DefaultDrainTimeout = 30 * time.Second
 	DefaultReadyTimeout = 30 * time.Second
 	DefaultMinLifetime  = time.Second
+
+	DefaultUnhealthyAfter = 3
 )
 
 func (c *Config) startsAtOnce() int {
@@ -99,4 +100,7 @@ func (c *Config) startsAtOnce() int {
 }
 
 func (c *PoolConfig) readyTimeout() time.Duration { return cmp.Or(c.ReadyTimeout, DefaultReadyTimeout) }
-func (c *PoolConfig) minLifetime() time.Duration  { return cmp.Or(c.MinLifetime, DefaultMinLifetime) }
+func (c *PoolConfig) minLifetime() time.Duration {
+	return cmp.Or(c.Budget.MinLifetime, DefaultMinLifetime)
+}
+func (c *PoolConfig) unhealthyAfter() int { return cmp.Or(c.UnhealthyAfter, DefaultUnhealthyAfter) }

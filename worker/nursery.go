@@ -19,6 +19,7 @@ type nursling struct {
 	*pyproc.Interpreter
 	dir  string
 	born time.Time
+	base int64 // the bytes of memory that it held when it was ready
 }
 
 // nursery brings up a pool's interpreters, keeps spares of them warm, and buries those
@@ -142,8 +143,34 @@ func (n *nursery) start(dir string) {
 		return
 	}
 	one := &nursling{Interpreter: interpreter, dir: spec.Dir, born: time.Now()}
+	if err := n.weigh(one); err != nil {
+		one.Kill()
+		_ = os.RemoveAll(one.dir)
+		n.call(func() { n.onFailed(err) })
+		return
+	}
 	n.pool.setPython(interpreter.Hello())
 	n.call(func() { n.onStarted(one) })
+}
+
+// weigh notes what a fresh interpreter holds. One that is over its budget already would be
+// replaced again and again; that is a start that fails.
+func (n *nursery) weigh(one *nursling) error {
+	budget := &n.pool.cfg.Budget
+	if !budget.limitsMemory() {
+		return nil
+	}
+	held, err := one.Memory(budget.Proportional)
+	if err != nil {
+		return err
+	}
+	one.base = held
+	for _, limit := range []MemoryLimit{budget.Memory, budget.MemoryHard} {
+		if limit.exceeded(held, held) {
+			return fmt.Errorf("a fresh interpreter is over its budget of memory: %s: raise the budget", limit.describe(held, held))
+		}
+	}
+	return nil
 }
 
 func (n *nursery) onStarted(one *nursling) {

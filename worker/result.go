@@ -69,6 +69,10 @@ func classify(r *queue.Result, o pyproc.Outcome) {
 			r.Limit = "wall"
 		}
 		r.Error = &queue.JobError{Type: "Timeout", Message: timeoutMessage(r.Limit, o)}
+	case pyproc.EndOverMemory:
+		r.Status = queue.StatusOutOfMemory
+		r.Limit = "memory"
+		r.Error = &queue.JobError{Type: "OutOfMemory", Message: "the job was killed with its interpreter: " + o.Detail}
 	case pyproc.EndCancelled:
 		r.Status = queue.StatusCancelled
 		r.Error = &queue.JobError{Type: "Cancelled", Message: "the job was cancelled and killed while it ran"}

@@ -17,9 +17,6 @@ const (
 	stageDrained
 )
 
-// unhealthyAfter is how many starts in a row have to fail for a pool to be unhealthy.
-const unhealthyAfter = 3
-
 // begin begins a shift: interpreters are started. The caller waits until one is ready and
 // starts the intake, or drains the pool.
 func (p *pool) begin() error {
@@ -39,6 +36,9 @@ func (p *pool) begin() error {
 	p.leasing, p.stopLeasing = context.WithCancel(context.Background())
 	p.nursery = newNursery(p)
 	p.nurseryWG.Go(p.nursery.run)
+	if every := p.cfg.Budget.lookEvery(); every > 0 {
+		p.leaseWG.Go(func() { p.inspect(p.leasing, every) })
+	}
 	for _, s := range p.slots {
 		p.slotsWG.Go(s.run)
 	}
@@ -86,7 +86,7 @@ func (p *pool) ready() error {
 		return errors.New("drained: it serves again when it is resumed")
 	}
 	trouble, _ := nursery.look()
-	if trouble.failures >= unhealthyAfter {
+	if trouble.failures >= p.cfg.unhealthyAfter() {
 		return fmt.Errorf("unhealthy: %d starts of interpreters failed in a row: %w", trouble.failures, trouble.err)
 	}
 	if !p.able() {

@@ -22,7 +22,11 @@ type slot struct {
 	// again is a job that has to run once more: its interpreter was killed by
 	// somebody who may not have been the job.
 	again *queue.Delivery
-	errs  int // jobs in a row that ended badly
+	// What follows is about the present interpreter: after how many jobs it is
+	// replaced, how many in a row ended with an error, when it was last weighed.
+	limit   int
+	errs    int
+	weighed time.Time
 
 	// nudge says that wish has a reason to replace the interpreter.
 	nudge chan struct{}
@@ -98,7 +102,7 @@ func (s *slot) offered(one *nursling) {
 		return
 	}
 	s.event(l, o)
-	s.interpreter, s.errs = one, 0
+	s.interpreter, s.limit, s.errs = one, s.pool.cfg.Budget.limit(), 0
 	s.view.serves(one)
 	s.log.Debug("interpreter serves", zap.Int("generation", l.generation), zap.Int("pid", one.Hello().PID))
 	s.pool.wakeIntake()
@@ -219,6 +223,8 @@ func (s *slot) wearOf(o *pyproc.Outcome) wear {
 	switch {
 	case o.Taint != "":
 		return wear{RecycleTainted, o.Taint, true}
+	case o.End == pyproc.EndOverMemory:
+		return wear{RecycleMemory, o.Detail, true}
 	case !o.Reusable && o.End == pyproc.EndNotRun:
 		return wear{RecycleDied, o.Detail, true}
 	case !o.Reusable:
@@ -228,14 +234,6 @@ func (s *slot) wearOf(o *pyproc.Outcome) wear {
 		n.call(n.onProven)
 	}
 	return s.spent(o)
-}
-
-// spent checks the budgets that a job can use up.
-func (s *slot) spent(*pyproc.Outcome) wear {
-	if budget := s.pool.cfg.Budget; budget > 0 && s.life.executions >= budget {
-		return wear{RecycleExecutions, "its budget is spent", true}
-	}
-	return wear{}
 }
 
 // discard parts with the interpreter, which ends in the background.

@@ -160,6 +160,9 @@ func (b *backlog) len() int {
 
 func (s *slot) status() SlotStatus {
 	out := SlotStatus{Slot: s.number, State: s.State().String(), LastRecycle: s.view.last.Load()}
+	if _, _, stage := s.pool.now(); stage == stageDraining && s.State() == StateBusy {
+		out.State = StateDraining.String()
+	}
 	out.Generation = int(s.view.generation.Load())
 	one := s.present()
 	if one == nil {

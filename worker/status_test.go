@@ -86,7 +86,11 @@ func (o *times) of(status queue.Status) (found []worker.JobTimes) {
 
 func TestStatusOfASlot(t *testing.T) {
 	t.Parallel()
-	s := serve(t, func(c *worker.Config) { c.Version = "v1"; c.Pools[0].Interpreters = 1; c.Pools[0].Budget = 2 })
+	s := serve(t, func(c *worker.Config) {
+		c.Version = "v1"
+		c.Pools[0].Interpreters = 1
+		c.Pools[0].Budget.Executions = 2
+	})
 	slot := func() worker.SlotStatus { return s.worker.Status().Pools[0].Slots[0] }
 	await(t, "an idle interpreter", func() bool { return slot().State == "idle" })
 	first := slot()

@@ -12,9 +12,11 @@ type slotView struct {
 	state      atomic.Int32
 	generation atomic.Int64
 	last       atomic.Pointer[LastRecycle]
+	lastEnd    atomic.Int64 // when the last job ended, in Unix nanoseconds
 
 	mu      sync.Mutex
 	present *nursling // nil: none
+	since   time.Time // when it began to serve
 	wish    wear      // why somebody wants present to be replaced
 }
 
@@ -27,7 +29,7 @@ func (v *slotView) show(l life) {
 func (v *slotView) serves(one *nursling) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.present, v.wish = one, wear{}
+	v.present, v.since, v.wish = one, time.Now(), wear{}
 }
 
 // recycled says why the interpreter of that generation was replaced.
@@ -48,7 +50,7 @@ func (v *slotView) wishFor(one *nursling) wear {
 // ask wishes that the interpreter be replaced; the first wish counts.
 func (s *slot) ask(one *nursling, why wear) {
 	s.view.mu.Lock()
-	ok := s.view.present == one && one != nil && s.view.wish.none()
+	ok := s.view.present == one && one != nil && s.view.wish.none() && !why.none()
 	if ok {
 		s.view.wish = why
 	}
@@ -66,6 +68,13 @@ func (s *slot) present() *nursling {
 	s.view.mu.Lock()
 	defer s.view.mu.Unlock()
 	return s.view.present
+}
+
+// serving returns the same, and since when it serves.
+func (s *slot) serving() (*nursling, time.Time) {
+	s.view.mu.Lock()
+	defer s.view.mu.Unlock()
+	return s.view.present, s.view.since
 }
 
 // State returns where the slot is at present.

@@ -135,7 +135,7 @@ func submitMany(t *testing.T, s *service, n int) {
 
 func TestBudgetReplacesTheInterpreter(t *testing.T) {
 	t.Parallel()
-	s := serve(t, func(c *worker.Config) { c.Pools[0].Interpreters, c.Pools[0].Budget = 1, 3 })
+	s := serve(t, func(c *worker.Config) { c.Pools[0].Interpreters, c.Pools[0].Budget.Executions = 1, 3 })
 	for i := range 7 {
 		r := s.run(queue.Job{Code: fmt.Sprint(i)})
 		if want := i/3 + 1; r.Worker.Generation != want || r.Worker.Execution != i%3+1 {

@@ -109,7 +109,7 @@ func (a *app) bench(cmd *cobra.Command, f *benchFlags) (err error) {
 	if !serverNamed(cfg) {
 		pool := &cfg.Pools[0]
 		if !cmd.Flags().Changed("budget") {
-			pool.Budget = 0
+			pool.Budget.Executions = 0
 		}
 		python, interpreters = pool.Python, pool.Interpreters
 	}

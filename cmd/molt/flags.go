@@ -173,7 +173,7 @@ func (p *poolFlags) add(flags *pflag.FlagSet, of string) {
 	modes := strings.Join(isolation.Names(), ", ")
 	flags.StringVar(&p.isolation, "isolation", preset.Isolation, "isolation `MODE` of the "+of+"pool: "+modes)
 	flags.IntVar(&p.interpreters, "interpreters", 0, "number of Python processes (default: one a CPU)")
-	flags.IntVar(&p.budget, "budget", preset.Budget, "executions after which an interpreter is replaced; 0: never")
+	flags.IntVar(&p.budget, "budget", preset.Budget.Executions, "executions after which an interpreter is replaced; 0: never")
 	flags.StringVar(&p.python, "python", preset.Python, "Python interpreter: a `PATH`, or a name looked up in PATH")
 	flags.IntVar(&p.nice, "nice", configs.Default().Nice, "steps of nice(2) by which molt's own threads yield to its interpreters")
 	bindEnv(flags, "isolation", "MOLT_ISOLATION")

@@ -145,7 +145,7 @@ func TestBlame(t *testing.T) {
 	t.Parallel()
 	cfg := configs.Default()
 	cfg.Pools = []configs.Pool{configs.DefaultPool("a"), configs.DefaultPool("b")}
-	cfg.Pools[0].Budget, cfg.Pools[1].Budget, cfg.Nice, cfg.Prefix = -1, -1, 99, "a.b"
+	cfg.Pools[0].Budget.Executions, cfg.Pools[1].Budget.Executions, cfg.Nice, cfg.Prefix = -1, -1, 99, "a.b"
 	a := &app{}
 	root := newRoot(a)
 	cmd, _, err := root.Find([]string{"worker"})

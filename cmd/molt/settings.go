@@ -84,7 +84,7 @@ func (a *app) overlayPools(cmd *cobra.Command, cfg *configs.Config, p *poolFlags
 			}
 		}
 		if flags.Changed("budget") {
-			pool.Budget = p.budget
+			pool.Budget.Executions = p.budget
 		}
 		if flags.Changed("python") {
 			pool.Python = p.python
@@ -154,6 +154,7 @@ func workerConfig(cfg configs.Config, log *zap.Logger) (worker.Config, error) {
 		},
 		WorkDir:      cfg.WorkDir,
 		DrainTimeout: cfg.DrainTimeout.Std(),
+		StartsAtOnce: cfg.StartsAtOnce,
 		Log:          log,
 	}
 	if w.Name == "" {
@@ -182,18 +183,32 @@ func poolConfig(p configs.Pool, mode isolation.Mode) worker.PoolConfig {
 		Options:      isolation.Options{Preload: p.Preload, CPU: p.CPU.Std(), Imports: p.Imports},
 		Interpreters: p.Interpreters,
 		Python:       p.Python,
-		Budget:       p.Budget,
-		Timeout:      p.Timeout.Std(),
-		MemoryBytes:  int64(p.Memory),
-		Attempts:     p.Attempts,
-		OutputCap:    int(p.OutputCap),
-		MaxJobBytes:  int(p.MaxJobBytes),
-		ReplyAllow:   p.ReplyAllow,
+		Spares:       p.Spares,
+		ReadyTimeout: p.ReadyTimeout.Std(), UnhealthyAfter: p.UnhealthyAfter,
+		Budget:      budget(p.Budget),
+		Timeout:     p.Timeout.Std(),
+		MemoryBytes: int64(p.Memory),
+		Attempts:    p.Attempts,
+		OutputCap:   int(p.OutputCap),
+		MaxJobBytes: int(p.MaxJobBytes),
+		ReplyAllow:  p.ReplyAllow,
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.Env)) {
 		c.Env = append(c.Env, name+"="+p.Env[name])
 	}
 	return c
+}
+
+func budget(b configs.Budget) worker.Budget {
+	limit := func(m configs.MemoryLimit) worker.MemoryLimit {
+		return worker.MemoryLimit{Bytes: int64(m.Bytes), Growth: m.Growth}
+	}
+	return worker.Budget{
+		Executions: b.Executions, Jitter: float64(b.Jitter),
+		Memory: limit(b.Memory), MemoryHard: limit(b.MemoryHard), Proportional: b.MemoryMeasure == "pss",
+		Age: b.Age.Std(), Idle: b.Idle.Std(),
+		Modules: b.Modules, Errors: b.Errors, MinLifetime: b.MinLifetime.Std(),
+	}
 }
 
 // defaultName tells workers on one machine apart.
