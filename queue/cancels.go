@@ -123,9 +123,11 @@ func (c *Cancels) add(m jetstream.Msg) (key string) {
 	return key
 }
 
-// Has reports whether the job was cancelled within ControlMaxAge. Only a cancel
-// that is younger than its job's result counts, and the result decides that.
-func (c *Cancels) Has(key string) bool {
+// Has reports whether the job was cancelled within ControlMaxAge. Of a job that
+// was queued again on purpose, only a cancel from after that counts: workers have
+// seen the earlier one, and can't be told in time to forget it.
+func (c *Cancels) Has(d *Delivery) bool {
+	key := d.CancelKey()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	at, ok := c.keys[key]
@@ -133,14 +135,7 @@ func (c *Cancels) Has(key string) bool {
 		delete(c.keys, key)
 		return false
 	}
-	return ok
-}
-
-// Forget takes a cancel back: its job was queued again on purpose.
-func (c *Cancels) Forget(key string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.keys, key)
+	return ok && (d.msg.Header.Get(HeaderRequeued) == "" || at.After(d.SubmittedAt))
 }
 
 // Close ends the following.

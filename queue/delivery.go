@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -142,7 +143,11 @@ func (d *Delivery) bury(ctx context.Context, death Death) error {
 	msg := nats.NewMsg(d.queue.subjects.Dead(d.queue.pool))
 	msg.Data = d.msg.Data
 	for key, values := range d.msg.Header {
-		msg.Header[key] = slices.Clone(values)
+		// What a producer told the server about its publication (an expected
+		// stream, for one) would have this one refused.
+		if !strings.HasPrefix(key, "Nats-") {
+			msg.Header[key] = slices.Clone(values)
+		}
 	}
 	// The job's own message id would make JetStream drop a second burial after
 	// a requeue; one per delivery keeps a retried publish single.

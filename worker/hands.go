@@ -88,7 +88,7 @@ func (p *pool) leasedSince(t time.Time) []*queue.Delivery {
 // cancelled reports whether the job's submitter wants it no more.
 func (p *pool) cancelled(d *queue.Delivery) bool {
 	c := p.worker.cancels.Load()
-	return c != nil && c.Has(d.CancelKey())
+	return c != nil && c.Has(d)
 }
 
 // onCancel ends the job if it is in this pool's hands: one that waits is
@@ -98,7 +98,7 @@ func (p *pool) onCancel(key string) {
 	p.mu.Lock()
 	for d, h := range p.inHand {
 		switch {
-		case d.CancelKey() != key:
+		case d.CancelKey() != key || !p.cancelled(d):
 		case h.cancel != nil:
 			h.cancel(errCancelled)
 		default:

@@ -40,7 +40,7 @@ const exitCodes = `Exit codes:
        disabled, no such pool, no permission, or a stream of another shape
     5  result: the job is pending (or --timeout passed while waiting for it);
        cancel: nobody has confirmed it yet; drain: not over within --timeout
-    6  result, cancel: the job is unknown; status, drain: no such worker found
+    6  result, cancel, dead: the job is unknown; status, drain: no such worker found
     7  worker, dev, drain: jobs were killed at the drain deadline and given back
    65  run: the job was rejected, had expired or was cancelled
   124  run: the job's time limit ended it

@@ -37,6 +37,7 @@ var commands = []func(*app) *cobra.Command{
 	newDevCommand,
 	newBenchCommand,
 	newIsolationCommand,
+	newDeadCommand,
 	newDoctorCommand,
 	newVersionCommand,
 }
