@@ -43,10 +43,7 @@ def clipped(kind, limit):
 
 
 def limit_child():
-    """In the child: what a process has used counts, and what molt wrote for the job
-    doesn't."""
-    if file_size:
-        setrlimit(resource.RLIMIT_FSIZE, file_size)
+    """In the child: the limit that counts what a process itself has used."""
     if cpu_seconds:
         setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds + 1))
 

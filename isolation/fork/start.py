@@ -64,10 +64,11 @@ def start(options):
     prctl(PR_SET_PDEATHSIG, 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    set_limits(options)
     harness.keep_raised()
     sys.argv = [harness.FILENAME]
     sys.path.insert(0, harness.job_dir)
+    rehearse()
+    set_limits(options)
     open_watch()
     gc.collect()
     gc.freeze()

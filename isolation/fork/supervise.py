@@ -1,5 +1,6 @@
 """The parent's side of a fork: how long the child may take, and how it ended."""
 
+import _ctypes
 import os
 import select
 import signal
@@ -8,11 +9,11 @@ import time
 
 MAX_MESSAGE = 32 << 20          # bytes of a child's result
 STRAY_PATIENCE = 5_000_000_000  # ns in which what a job left behind has to die
-READ_SIZE = 4096                # a read of less has emptied the pipe
+READ_SIZES = (448, 1 << 16)     # the first is for what lies in Python's own small blocks
 QUIET_MS = 5                    # how long only the end of a child is waited for
 
 clock = time.monotonic_ns
-wait4, waitpid, kill, close = os.wait4, os.waitpid, os.kill, os.close
+waitpid, kill, close = os.waitpid, os.kill, os.close
 pipe2, pidfd_open, read, pread = os.pipe2, os.pidfd_open, os.read, os.pread
 POLLIN, POLLHUP = select.POLLIN, select.POLLHUP
 PIPE_FLAGS = os.O_CLOEXEC | os.O_NONBLOCK
@@ -23,6 +24,22 @@ TIMEOUT = b'"timeout":'
 
 children_fd = -1
 poll = register = unregister = None
+
+
+class Int(_ctypes._SimpleCData):
+    _type_ = "i"
+
+
+class Long(_ctypes._SimpleCData):
+    _type_ = "l"
+
+
+# Python's wait4 looks for the module resource each time, which is ten pages to touch.
+libc_wait4 = _ctypes.dlsym(_ctypes.dlopen(None, 0), "wait4")
+waited = (Int * 1)()    # its status
+used = (Long * 18)()    # its struct rusage: user and system time, each as seconds and
+                        # microseconds, then the peak in KiB
+waited_at, used_at = _ctypes.byref(waited), _ctypes.byref(used)
 
 
 def open_watch():
@@ -59,8 +76,9 @@ def answer(frame):
         supervise(child, receiver, deadline, forked)
     finally:
         close(receiver)
-    _, status, usage = wait4(child, 0)
-    forked.ended(status, usage)
+    if call_c(libc_wait4, (child, waited_at, 0, used_at)) != child:
+        raise OSError("the end of a job's process cannot be waited for")
+    forked.ended(waited[0])
     taint = None
     if not end_descendants():
         taint = "processes that a job left behind can't be ended"
@@ -76,14 +94,14 @@ class Forked:
     size = exit_code = signal = 0
     timed_out = flooded = False
 
-    def ended(self, status, usage):
+    def ended(self, status):
         if status:
             if WIFSIGNALED(status):
                 self.signal = WTERMSIG(status)
             else:
                 self.exit_code = WEXITSTATUS(status)
-        self.cpu = int((usage.ru_utime + usage.ru_stime) * 1e9)
-        self.rss = usage.ru_maxrss << 10
+        self.cpu = ((used[0] + used[2]) * 1_000_000 + used[1] + used[3]) * 1000
+        self.rss = used[4] << 10
 
     def report(self, nonce, taint):
         limit = limit_that_ended(self) if self.signal or self.timed_out else ""
@@ -143,9 +161,10 @@ def supervise_long(child, watch, receiver, deadline, forked):
 
 def take(receiver, forked):
     """Read what is there; False at its end."""
+    size, more = READ_SIZES
     while True:
         try:
-            piece = read(receiver, READ_SIZE)
+            piece = read(receiver, size)
         except BlockingIOError:
             return True
         if not piece:
@@ -156,8 +175,9 @@ def take(receiver, forked):
             forked.parts = ()
             forked.flooded = True
             return False
-        if len(piece) < READ_SIZE:
-            return True
+        if len(piece) < size:
+            return True  # the pipe is empty
+        size = more
 
 
 def abandon(child):
