@@ -112,6 +112,16 @@ type Pool struct {
 	// CPU limits the processor time of a job's process, in whole seconds; 0: no
 	// limit. For modes in which a job has a process of its own.
 	CPU Duration `yaml:"cpu"`
+	// Processes, OpenFiles and FileSize limit how many processes and threads a job
+	// may have at a time, how many descriptors each of its processes, and how large
+	// each file that it writes may be; 0: no limit. For modes in which a job has a
+	// process of its own; Processes needs a range of users.
+	Processes int  `yaml:"processes"`
+	OpenFiles int  `yaml:"open_files"`
+	FileSize  Size `yaml:"file_size"`
+	// User is who interpreters run as: a name, uid, uid:gid or a range first-last,
+	// of which each interpreter has one of its own; empty: the worker's user.
+	User string `yaml:"user"`
 	// Preload names modules that are imported once, so that each job starts with
 	// them; for modes that fork.
 	Preload []string `yaml:"preload"`

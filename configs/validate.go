@@ -137,6 +137,8 @@ func (p *Pool) validate(check checker) {
 	check(p.ReadyTimeout >= Duration(100*time.Millisecond), "ready_timeout", "%v must be at least 100ms", p.ReadyTimeout)
 	check(p.UnhealthyAfter >= 1, "unhealthy_after", "%d must be at least 1", p.UnhealthyAfter)
 	check(p.Timeout >= 0, "timeout", "%v is negative: use 0 for no limit", p.Timeout)
+	check(p.Processes >= 0, "processes", "%d is negative: use 0 for no limit", p.Processes)
+	check(p.OpenFiles >= 0, "open_files", "%d is negative: use 0 for no limit", p.OpenFiles)
 	check(p.Attempts >= 1, "attempts", "%d must be at least 1", p.Attempts)
 	check(p.OutputCap >= 1024, "output_cap", "%v must be at least 1KiB", p.OutputCap)
 	check(p.MaxJobBytes >= 1024, "max_job_bytes", "%v must be at least 1KiB", p.MaxJobBytes)

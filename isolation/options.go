@@ -2,6 +2,7 @@ package isolation
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -17,6 +18,18 @@ type Options struct {
 	// CPU limits the processor time of a job's process, in whole seconds; 0: no
 	// limit.
 	CPU time.Duration
+	// Processes limits how many processes and threads a job may have at a time, its
+	// first among them; 0: no limit. The kernel counts them for each user, so that
+	// interpreters need users of their own.
+	Processes int
+	// OpenFiles limits the number of descriptors of each of a job's processes; 0: what
+	// the worker was started with.
+	OpenFiles int
+	// FileSize limits each file that a job writes, in bytes; 0: no limit.
+	FileSize int64
+	// Users is how many users interpreters run as, each as one of its own; 1: all as
+	// one; 0: as the worker's.
+	Users int
 	// DropThirdParty has every job of the mode reset import packages that are not
 	// of the standard library afresh, as far as they have no extension modules: that
 	// isolates what they keep in C or in closures too, and costs the import.
@@ -36,28 +49,63 @@ func (m Mode) Settings(o Options) (json.RawMessage, error) {
 		return nil, err
 	}
 	if !m.Forks {
-		switch {
-		case len(o.Preload) > 0:
-			return nil, fmt.Errorf("the mode %s cannot preload modules without letting jobs change them: use fork, or leave preload out", m.Name)
-		case o.CPU != 0:
-			return nil, fmt.Errorf("the mode %s cannot limit the processor time of a job, which has no process of its own: use fork, or leave cpu out", m.Name)
-		}
-		if len(o.Imports) > 0 {
-			return json.Marshal(map[string]any{"imports": o.Imports})
-		}
-		if o.DropThirdParty {
-			return json.RawMessage(`{"third_party":"drop"}`), nil
-		}
-		return nil, nil
+		return m.inProcessSettings(o)
 	}
-	if o.CPU < 0 || o.CPU%time.Second != 0 {
-		return nil, fmt.Errorf("a cpu limit of %v is not a number of whole seconds, which is how the kernel counts it", o.CPU)
+	if err := o.checkLimits(); err != nil {
+		return nil, err
 	}
 	return json.Marshal(struct {
 		Preload    []string `json:"preload,omitempty"`
 		CPUSeconds int64    `json:"cpu_seconds,omitempty"`
+		Processes  int      `json:"processes,omitempty"`
+		OpenFiles  int      `json:"open_files,omitempty"`
+		FileSize   int64    `json:"file_size,omitempty"`
 		Imports    []string `json:"imports,omitempty"`
-	}{o.Preload, int64(o.CPU / time.Second), o.Imports})
+	}{o.Preload, int64(o.CPU / time.Second), o.Processes, o.OpenFiles, o.FileSize, o.Imports})
+}
+
+// inProcessSettings is Settings for a mode whose jobs have no process of their own.
+func (m Mode) inProcessSettings(o Options) (json.RawMessage, error) {
+	if len(o.Preload) > 0 {
+		return nil, fmt.Errorf("the mode %s cannot preload modules without letting jobs change them: use fork, or leave preload out", m.Name)
+	}
+	for _, limit := range []struct {
+		set       bool
+		key, what string
+	}{
+		{o.CPU != 0, "cpu", "the processor time"},
+		{o.Processes != 0, "processes", "the processes"},
+		{o.OpenFiles != 0, "open_files", "the open files"},
+		{o.FileSize != 0, "file_size", "the size of the files"},
+	} {
+		if limit.set {
+			return nil, fmt.Errorf("the mode %s cannot limit %s of a job, which has no process of its own: use fork, or leave %s out", m.Name, limit.what, limit.key)
+		}
+	}
+	if len(o.Imports) > 0 {
+		return json.Marshal(map[string]any{"imports": o.Imports})
+	}
+	if o.DropThirdParty {
+		return json.RawMessage(`{"third_party":"drop"}`), nil
+	}
+	return nil, nil
+}
+
+// minOpenFiles is what Python itself and a job's first import need.
+const minOpenFiles = 16
+
+func (o Options) checkLimits() error {
+	switch {
+	case o.CPU < 0 || o.CPU%time.Second != 0:
+		return fmt.Errorf("a cpu limit of %v is not a number of whole seconds, which is how the kernel counts it", o.CPU)
+	case o.Processes < 0 || o.FileSize < 0 || o.OpenFiles < 0:
+		return errors.New("a limit is negative: use 0 for none")
+	case o.OpenFiles > 0 && o.OpenFiles < minOpenFiles:
+		return fmt.Errorf("a limit of %d open files leaves Python none: use at least %d", o.OpenFiles, minOpenFiles)
+	case o.Processes > 0 && o.Users < 2:
+		return errors.New("processes are counted for each user, and those of root not at all: give each interpreter a user of its own with a range, such as user: 61000-61015, or leave processes out and limit them with a cgroup around the worker")
+	}
+	return nil
 }
 
 // undoing are modules whose public functions reach files, processes, other modules or code:

@@ -22,6 +22,9 @@ type Spec struct {
 	Dir string
 	// Env is the whole environment of the process; nothing is inherited.
 	Env []string
+	// Users are the users that the process runs as, in place of this one's; nil: this
+	// one's. Their Check says whether that is possible.
+	Users *Users
 	// OutputCap limits what is kept of each of stdout, stderr, a repr and the
 	// output files together, in bytes.
 	OutputCap int
@@ -93,7 +96,8 @@ type Outcome struct {
 	FinishedAt time.Time
 	CPU        time.Duration
 	// Limit names the limit that ended the job, where another than the
-	// wall-clock one may: "wall" or "cpu".
+	// wall-clock one may: "wall", "cpu", "file_size", or that the exception which
+	// ended it tells of: "open_files", "file_size", "processes".
 	Limit string
 	// MaxRSSBytes is the highest resident memory of the job's process so far.
 	MaxRSSBytes int64
@@ -116,6 +120,9 @@ type Completion struct {
 	Error    *Exception                 `json:"error,omitempty"`
 	ExitCode *int                       `json:"exit_code,omitempty"`
 	Locals   map[string]json.RawMessage `json:"locals,omitempty"`
+	// Limit names the limit that the exception tells of, where a policy that forks
+	// set one.
+	Limit string `json:"limit,omitempty"`
 }
 
 // Exception describes an uncaught exception, with the job's frames only.

@@ -19,6 +19,7 @@ type collector struct {
 	patterns  [][]string
 	room      int
 	entries   int
+	as        *identity // whose files count; nil: everybody's
 	files     map[string][]byte
 	truncated bool
 }
@@ -27,7 +28,7 @@ type collector struct {
 // which each segment is one of path.Match and matches one segment. Files are taken in
 // the order of their names; one that doesn't fit into limit bytes is left out.
 func (d *jobDir) collect(globs []string, limit int) (map[string][]byte, bool) {
-	c := collector{room: limit, files: map[string][]byte{}}
+	c := collector{room: limit, as: d.as, files: map[string][]byte{}}
 	for _, glob := range globs {
 		clean := path.Clean(strings.TrimPrefix(glob, "./"))
 		if _, err := path.Match(clean, ""); err == nil && !path.IsAbs(clean) {
@@ -89,6 +90,8 @@ func (c *collector) visit(dirfd int, name, full string, takes bool, below [][]st
 	case stat.Mode&unix.S_IFMT == unix.S_IFDIR && below != nil:
 		c.walk(file, full+"/", below)
 		return
+	case c.as != nil && int(stat.Uid) != c.as.uid:
+		// A second name for a file that this process may read and the job may not.
 	case stat.Mode&unix.S_IFMT == unix.S_IFREG && takes:
 		c.take(file, full, stat.Size)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -159,7 +160,7 @@ func (x *exchange) childEnded(out *Outcome) {
 	out.MaxRSSBytes = r.RSSBytes
 	out.Limit = c.Limit
 	switch {
-	case c.Limit != "":
+	case c.Limit == "wall" || c.Limit == "cpu":
 		out.End = EndTimedOut
 	case c.Flooded:
 		out.End, out.Detail = EndProtocol, "its report is too long"
@@ -173,8 +174,13 @@ func (x *exchange) childEnded(out *Outcome) {
 	if out.End != EndCompleted {
 		out.Completion = nil
 		out.addLastWords()
+	} else if slices.Contains(toldLimits, r.Completion.Limit) {
+		out.Limit = r.Completion.Limit
 	}
 }
+
+// toldLimits are those that only an exception tells of.
+var toldLimits = []string{"open_files", "file_size", "processes"}
 
 // died fills in what is known of a process that is gone and lets go of it.
 func (p *Interpreter) died(out *Outcome) {

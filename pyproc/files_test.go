@@ -49,7 +49,7 @@ func TestFilesOfTheDead(t *testing.T) {
 
 func newTestDir(t *testing.T) *jobDir {
 	t.Helper()
-	d, err := newJobDir(filepath.Join(t.TempDir(), "job"))
+	d, err := newJobDir(filepath.Join(t.TempDir(), "job"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,6 +29,7 @@ const (
 // Stats and Exited may be called from any. Stop or Kill must be called in the end.
 type Interpreter struct {
 	spec    Spec
+	as      *identity // nil: the worker's user
 	cmd     *exec.Cmd
 	pid     int
 	hello   Hello
@@ -112,17 +113,39 @@ func prepare(spec Spec) (*Interpreter, error) {
 	if err := os.MkdirAll(spec.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("cannot make the interpreter's directory: %w", err)
 	}
-	dir, err := newJobDir(filepath.Join(spec.Dir, "job"))
+	var as *identity
+	if spec.Users != nil {
+		one, err := spec.Users.take()
+		if err != nil {
+			return nil, fmt.Errorf("cannot start python: %w", err)
+		}
+		as = &one
+	}
+	dir, err := ownDirectory(spec.Dir, as)
 	if err != nil {
+		if as != nil {
+			spec.Users.give(*as)
+		}
 		return nil, err
 	}
 	var seed [32]byte
 	_, _ = crand.Read(seed[:]) // never fails
 	return &Interpreter{
-		spec: spec, dir: dir, nonces: rand.NewChaCha8(seed),
+		spec: spec, as: as, dir: dir, nonces: rand.NewChaCha8(seed),
 		control: -1, result: -1, stdout: -1, stderr: -1, wake: -1,
 		scratch: make([]byte, 64<<10), exited: make(chan struct{}),
 	}, nil
+}
+
+// ownDirectory makes the job's directory beneath one that belongs to the interpreter, or
+// to the user that it runs as.
+func ownDirectory(path string, as *identity) (*jobDir, error) {
+	if as != nil {
+		if err := os.Lchown(path, as.uid, as.gid); err != nil {
+			return nil, fmt.Errorf("cannot give the interpreter's directory to its user: %w", err)
+		}
+	}
+	return newJobDir(filepath.Join(path, "job"), as)
 }
 
 // spawn starts the process with its pipes and the goroutine that reaps it.
@@ -149,9 +172,16 @@ func (p *Interpreter) spawn() error {
 	cmd.Stdout, cmd.Stderr = theirs[2], theirs[3]
 	cmd.ExtraFiles = theirs[:2]
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if p.as != nil {
+		// No supplementary groups. The parent-death signal is set after this.
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(p.as.uid), Gid: uint32(p.as.gid)}
+	}
 	cmd.WaitDelay = p.spec.KillDelay
 	p.started = time.Now()
 	if err := processSpawner.start(cmd); err != nil {
+		if p.as != nil && errors.Is(err, unix.EACCES) {
+			return fmt.Errorf("cannot start python: %w: user %d must be able to reach it and the directory %s: choose a python and a work_dir outside private directories", err, p.as.uid, p.dir.path)
+		}
 		return fmt.Errorf("cannot start python: %w", err)
 	}
 	p.cmd, p.pid = cmd, cmd.Process.Pid
@@ -209,6 +239,9 @@ func (p *Interpreter) awaitReady(ctx context.Context) error {
 	verdict := x.run(ctx)
 	if verdict.end == EndCompleted {
 		p.hello = x.report.Hello
+		if p.as != nil {
+			p.hello.Layers = append(p.hello.Layers, fmt.Sprintf("user %d", p.as.uid))
+		}
 		p.cpuSeen = time.Duration(x.report.CPU[1])
 		p.note(&x.report)
 		return nil

@@ -22,10 +22,14 @@ type jobDir struct {
 	// changed: what Python caches of the directory may be of another job's files.
 	changed bool
 	scratch []byte
+	// as is who the job runs as, where that is another user than this process's. What
+	// stands beneath the directory is that user's to replace at any time: what is done
+	// there goes by descriptors and follows no link.
+	as *identity
 }
 
-func newJobDir(path string) (*jobDir, error) {
-	d := &jobDir{path: path, fd: -1, scratch: make([]byte, 256)}
+func newJobDir(path string, as *identity) (*jobDir, error) {
+	d := &jobDir{path: path, fd: -1, scratch: make([]byte, 256), as: as}
 	if err := d.recreate(); err != nil {
 		return nil, err
 	}
@@ -71,7 +75,7 @@ func (d *jobDir) empty() bool {
 func (d *jobDir) recreate() error {
 	d.changed = true
 	d.close()
-	if err := removeTree(d.path); err != nil {
+	if err := d.removeTree(); err != nil {
 		return err
 	}
 	if err := os.Mkdir(d.path, 0o700); err != nil {
@@ -80,6 +84,12 @@ func (d *jobDir) recreate() error {
 	fd, err := unix.Open(d.path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("cannot open the job's directory: %w", err)
+	}
+	if d.as != nil {
+		if err := unix.Fchown(fd, d.as.uid, d.as.gid); err != nil {
+			unix.Close(fd)
+			return fmt.Errorf("cannot give the job's directory to its user: %w", err)
+		}
 	}
 	if err := unix.Fstat(fd, &d.stat); err != nil {
 		unix.Close(fd)
@@ -100,15 +110,20 @@ func (d *jobDir) close() {
 func (d *jobDir) remove() {
 	d.close()
 	// What can't be removed lies in the caller's directory, which goes as a whole.
-	_ = removeTree(d.path)
+	_ = d.removeTree()
 }
 
 // removeTree removes what a job left, also beneath directories whose permissions it
 // took away. No link is followed.
-func removeTree(path string) error {
+func (d *jobDir) removeTree() error {
+	path := d.path
 	err := os.RemoveAll(path)
 	if err == nil {
 		return nil
+	}
+	if d.as != nil {
+		// Permissions were no hindrance, and changing them by name would follow links.
+		return fmt.Errorf("cannot remove the job's directory: %w", err)
 	}
 	_ = filepath.WalkDir(path, func(p string, e fs.DirEntry, _ error) error {
 		if e != nil && e.IsDir() {
@@ -144,6 +159,22 @@ func (d *jobDir) write(files map[string][]byte) error {
 		}
 		if err := root.WriteFile(clean, content, 0o600); err != nil {
 			return fmt.Errorf("cannot write the job's file %q: %w", name, err)
+		}
+		if err := d.handOver(root, clean); err != nil {
+			return fmt.Errorf("cannot give the job's file %q to its user: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// handOver gives a file and the directories above it to the job's user.
+func (d *jobDir) handOver(root *os.Root, name string) error {
+	if d.as == nil {
+		return nil
+	}
+	for ; name != "."; name = path.Dir(name) {
+		if err := root.Lchown(name, d.as.uid, d.as.gid); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -129,6 +129,9 @@ func (p *Interpreter) release() {
 		_ = p.resultFile.Close()
 	}
 	p.dir.remove()
+	if p.as != nil {
+		p.spec.Users.give(*p.as)
+	}
 }
 
 // closeFD closes a descriptor once: its number may be somebody else's afterwards.

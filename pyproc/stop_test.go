@@ -119,31 +119,43 @@ func TestDiesWithItsParent(t *testing.T) {
 	for _, state := range []string{"idle", "busy"} {
 		t.Run(state, func(t *testing.T) {
 			t.Parallel()
-			cmd := helperCommand(t, "parent")
-			cmd.Env = append(cmd.Env, "MOLT_TEST_STATE="+state)
-			cmd.Stderr = os.Stderr
-			stdin, err := cmd.StdinPipe()
-			must(t, err)
-			defer stdin.Close()
-			stdout, err := cmd.StdoutPipe()
-			must(t, err)
-			must(t, cmd.Start())
-			line, err := bufio.NewReader(stdout).ReadString('\n')
-			must(t, err)
-			pid := strings.TrimSpace(line)
-			if !running(pid) {
-				t.Errorf("the interpreter %q is gone before its parent", pid)
-			}
-			must(t, cmd.Process.Kill())
-			_ = cmd.Wait() // it was killed
-			wantEventually(t, "the interpreter ends", func() bool { return !running(pid) })
+			diesWithItsParent(t, state)
 		})
 	}
+}
+
+func diesWithItsParent(t *testing.T, state string, env ...string) {
+	t.Helper()
+	cmd := helperCommand(t, "parent")
+	cmd.Dir = passable(t)
+	cmd.Env = append(append(cmd.Env, "MOLT_TEST_STATE="+state), env...)
+	cmd.Stderr = os.Stderr
+	stdin, err := cmd.StdinPipe()
+	must(t, err)
+	defer stdin.Close()
+	stdout, err := cmd.StdoutPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	must(t, err)
+	pid := strings.TrimSpace(line)
+	if !running(pid) {
+		t.Errorf("the interpreter %q is gone before its parent", pid)
+	}
+	must(t, cmd.Process.Kill())
+	_ = cmd.Wait() // it was killed
+	wantEventually(t, "the interpreter ends", func() bool { return !running(pid) })
 }
 
 // helpParent starts an interpreter, tells its process id and waits to be killed.
 func helpParent() error {
 	spec := testSpec(".")
+	var err error
+	if who := os.Getenv("MOLT_TEST_USER"); who != "" {
+		if spec.Users, err = ParseUsers(who); err != nil {
+			return err
+		}
+	}
 	p, err := Start(context.Background(), spec)
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/seed-0f8c9bb6/molt/isolation"
+	"github.com/seed-0f8c9bb6/molt/pyproc"
 	"github.com/seed-0f8c9bb6/molt/queue"
 )
 
@@ -46,6 +47,8 @@ type PoolConfig struct {
 	Mode isolation.Mode
 	// Options are what the pool asks of its mode.
 	Options isolation.Options
+	// Users are the users that interpreters run as; nil: the worker's.
+	Users *pyproc.Users
 	// Interpreters is the number of slots.
 	Interpreters int
 	// Spares is how many interpreters are kept warm beside those in the slots, so that

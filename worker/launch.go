@@ -2,8 +2,10 @@ package worker
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -28,6 +30,23 @@ func (w *Worker) enterStart(ctx context.Context) error {
 
 func (w *Worker) leaveStart() { <-w.starts }
 
+// otherUsers tells whether interpreters run as other users than the worker.
+func (c *Config) otherUsers() bool {
+	return slices.ContainsFunc(c.Pools, func(p PoolConfig) bool { return p.Users != nil })
+}
+
+// checkUsers refuses users that the interpreters can't run as, or that don't suffice:
+// while one interpreter takes the place of another, both are there.
+func (c *PoolConfig) checkUsers() error {
+	if c.Users == nil {
+		return nil
+	}
+	if n := c.Users.Size(); n > 1 && n < 2*c.Interpreters {
+		return fmt.Errorf("user is a range of %d, which is too small for %d interpreters: make it twice as large as there are interpreters", n, c.Interpreters)
+	}
+	return c.Users.Check()
+}
+
 // spec says how an interpreter is started that lives in the directory of that name.
 func (p *pool) spec(name string) pyproc.Spec {
 	python := p.cfg.Python
@@ -40,7 +59,8 @@ func (p *pool) spec(name string) pyproc.Spec {
 	return pyproc.Spec{
 		Python: python,
 		Policy: p.cfg.Mode.Policy, Options: p.policy, Forks: p.cfg.Mode.Forks,
-		Dir: dir,
+		Dir:   dir,
+		Users: p.cfg.Users,
 		// All that the interpreter gets to see of the worker's environment.
 		Env: append([]string{
 			"PATH=" + os.Getenv("PATH"),

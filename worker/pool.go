@@ -78,6 +78,9 @@ func openPool(ctx context.Context, nc *nats.Conn, w *Worker, cfg PoolConfig) (*p
 	if err != nil {
 		return nil, err
 	}
+	if err := cfg.checkUsers(); err != nil {
+		return nil, err
+	}
 	q, err := queue.Open(ctx, nc, w.cfg.Subjects, cfg.Stream, w.cfg.Results, queue.Policy{
 		MaxJobBytes: cfg.MaxJobBytes,
 		ReplyAllow:  cfg.ReplyAllow,

@@ -39,15 +39,26 @@ func (s *slot) toResult(d *queue.Delivery, o pyproc.Outcome) queue.Result {
 		},
 	}
 	classify(&r, o)
-	r.Fault = r.Status.Fault()
 	return r
 }
 
-// classify sets the status and what explains it.
+// classify sets the status, whose doing it is and what explains it.
 func classify(r *queue.Result, o pyproc.Outcome) {
+	classifyEnd(r, o)
+	r.Fault = r.Status.Fault()
+	if r.Limit != "" {
+		// Also where the job raised, or died of a signal, because of a limit.
+		r.Fault = queue.FaultLimit
+	}
+}
+
+func classifyEnd(r *queue.Result, o pyproc.Outcome) {
 	switch o.End {
 	case pyproc.EndCompleted:
 		classifyCompletion(r, o.Completion)
+		if r.Status == queue.StatusError {
+			r.Limit = o.Limit
+		}
 	case pyproc.EndExited:
 		r.Status = queue.StatusCrashed
 		r.ExitCode = &o.ExitCode
@@ -55,7 +66,7 @@ func classify(r *queue.Result, o pyproc.Outcome) {
 			Message: detailed(fmt.Sprintf("the job ended its process with exit code %d before it was complete", o.ExitCode), o.Detail)}
 	case pyproc.EndSignaled:
 		r.Status = queue.StatusCrashed
-		r.Signal = o.Signal
+		r.Signal, r.Limit = o.Signal, o.Limit
 		r.Error = &queue.JobError{Type: "Signal",
 			Message: detailed(fmt.Sprintf("the job's process died of signal %d (%s)", o.Signal, signalName(o.Signal)), o.Detail)}
 	case pyproc.EndStopped:

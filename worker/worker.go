@@ -63,6 +63,12 @@ func Start(ctx context.Context, nc *nats.Conn, cfg Config) (*Worker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot make the worker's directory: %w", err)
 	}
+	if cfg.otherUsers() {
+		// They may pass through, and see nothing but what is theirs.
+		if err := os.Chmod(dir, 0o711); err != nil {
+			return nil, fmt.Errorf("cannot open the worker's directory to its interpreters' users: %w", err)
+		}
+	}
 	host, err := os.Hostname()
 	if err != nil {
 		host = "unknown"

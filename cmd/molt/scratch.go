@@ -5,10 +5,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
 	"github.com/gofrs/flock"
+
+	"github.com/seed-0f8c9bb6/molt/configs"
 )
 
 const (
@@ -45,6 +48,18 @@ func newScratch(parent string) (*scratch, error) {
 		return nil, errors.Join(fmt.Errorf("cannot make a working directory in %s: %w", parent, err), s.lock.Close(), os.RemoveAll(fresh))
 	}
 	return s, nil
+}
+
+// letPass lets the users of interpreters reach what is theirs beneath the directory;
+// they can't list it.
+func (s *scratch) letPass(pools []configs.Pool) error {
+	if !slices.ContainsFunc(pools, func(p configs.Pool) bool { return p.User != "" }) {
+		return nil
+	}
+	if err := os.Chmod(s.dir, 0o711); err != nil {
+		return fmt.Errorf("cannot open the working directory to the interpreters' users: %w", err)
+	}
+	return nil
 }
 
 // remove ends the use of the directory.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -139,9 +140,15 @@ func (s *session) startEmbedded(ctx context.Context, o embednats.Options, cfg co
 	if s.scratch, err = newScratch(cfg.WorkDir); err != nil {
 		return withCode(exitInfra, err)
 	}
+	if err := s.scratch.letPass(cfg.Pools); err != nil {
+		return withCode(exitInfra, err)
+	}
 	wcfg.WorkDir = s.scratch.dir
 	if o.StoreDir == "" {
 		o.StoreDir = filepath.Join(s.scratch.dir, "store")
+		if err := os.Mkdir(o.StoreDir, 0o700); err != nil {
+			return withCode(exitInfra, fmt.Errorf("cannot make the store: %w", err))
+		}
 	}
 	if s.server, err = embednats.Start(o); err != nil {
 		return withCode(exitInfra, err)

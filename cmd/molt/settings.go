@@ -14,6 +14,7 @@ import (
 
 	"github.com/seed-0f8c9bb6/molt/configs"
 	"github.com/seed-0f8c9bb6/molt/isolation"
+	"github.com/seed-0f8c9bb6/molt/pyproc"
 	"github.com/seed-0f8c9bb6/molt/queue"
 	"github.com/seed-0f8c9bb6/molt/worker"
 )
@@ -111,7 +112,14 @@ func checkModes(cfg *configs.Config) error {
 		mode, err := isolation.Lookup(p.Isolation)
 		if err != nil {
 			errs = append(errs, cfg.KeyErrorf(key, "%q is unknown: choose one of %s", p.Isolation, strings.Join(isolation.Names(), ", ")))
-		} else if _, err := mode.Settings(poolConfig(p, mode).Options); err != nil {
+			continue
+		}
+		pool, err := poolConfig(p, mode)
+		if err != nil {
+			errs = append(errs, cfg.KeyErrorf(fmt.Sprintf("pools[%d].user", i), "does not fit: %v", err))
+			continue
+		}
+		if _, err := mode.Settings(pool.Options); err != nil {
 			errs = append(errs, cfg.KeyErrorf(key, "does not fit: %v", err))
 		}
 	}
@@ -165,12 +173,17 @@ func workerConfig(cfg configs.Config, log *zap.Logger) (worker.Config, error) {
 		if err != nil {
 			return worker.Config{}, usageError(err)
 		}
-		w.Pools = append(w.Pools, poolConfig(p, mode))
+		pool, err := poolConfig(p, mode)
+		if err != nil {
+			return worker.Config{}, usageError(err)
+		}
+		w.Pools = append(w.Pools, pool)
 	}
 	return w, nil
 }
 
-func poolConfig(p configs.Pool, mode isolation.Mode) worker.PoolConfig {
+// poolConfig turns the file's words into the worker's; the error is about the user.
+func poolConfig(p configs.Pool, mode isolation.Mode) (worker.PoolConfig, error) {
 	c := worker.PoolConfig{
 		Stream: queue.PoolStream{
 			Pool: p.Name, Isolation: p.Isolation,
@@ -180,7 +193,10 @@ func poolConfig(p configs.Pool, mode isolation.Mode) worker.PoolConfig {
 			Replicas:        p.Replicas,
 		},
 		Mode:         mode,
-		Options:      isolation.Options{Preload: p.Preload, CPU: p.CPU.Std(), Imports: p.Imports},
+		Options: isolation.Options{
+			Preload: p.Preload, CPU: p.CPU.Std(), Imports: p.Imports,
+			Processes: p.Processes, OpenFiles: p.OpenFiles, FileSize: int64(p.FileSize),
+		},
 		Interpreters: p.Interpreters,
 		Python:       p.Python,
 		Spares:       p.Spares,
@@ -196,7 +212,14 @@ func poolConfig(p configs.Pool, mode isolation.Mode) worker.PoolConfig {
 	for _, name := range slices.Sorted(maps.Keys(p.Env)) {
 		c.Env = append(c.Env, name+"="+p.Env[name])
 	}
-	return c
+	if p.User != "" {
+		var err error
+		if c.Users, err = pyproc.ParseUsers(p.User); err != nil {
+			return c, err
+		}
+		c.Options.Users = c.Users.Size()
+	}
+	return c, nil
 }
 
 func budget(b configs.Budget) worker.Budget {

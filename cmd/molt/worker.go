@@ -130,6 +130,9 @@ func (a *app) worker(cmd *cobra.Command, f *workerFlags) (err error) {
 		return withCode(exitInfra, err)
 	}
 	defer func() { err = errors.Join(err, scratch.remove()) }()
+	if err := scratch.letPass(cfg.Pools); err != nil {
+		return withCode(exitInfra, err)
+	}
 	wcfg.WorkDir = scratch.dir
 	defer yieldToInterpreters(cfg.Nice, log)()
 	w, err := worker.Start(context.WithoutCancel(ctx), nc, wcfg)

@@ -7,14 +7,13 @@ import signal
 cpu_seconds = file_size = None
 limited = frozenset()   # names of the limits that are set
 
-# What molt's own processes take of a limit on a user's: this one, and one that takes
-# its place while it still ends.
-OWN_PROCESSES = 3
+# What molt itself takes of a limit on the processes of a user: this one.
+OWN_PROCESSES = 1
 
 
 def set_limits(options):
     """The limits that a child inherits are set once, here."""
-    global cpu_seconds, file_size, limited
+    global cpu_seconds, file_size, limited, layers
     cpu_seconds = options.get("cpu_seconds")
     names = []
     if cpu_seconds:
@@ -32,6 +31,8 @@ def set_limits(options):
             resource.RLIMIT_NPROC, options["processes"] + OWN_PROCESSES))
         names.append("processes")
     limited = frozenset(names)
+    if names:
+        layers = [*globals().get("layers", ()), "limits: " + ", ".join(names)]
 
 
 def clipped(kind, limit):
