@@ -192,7 +192,7 @@ func poolConfig(p configs.Pool, mode isolation.Mode) (worker.PoolConfig, error) 
 			DuplicateWindow: p.DuplicateWindow.Std(),
 			Replicas:        p.Replicas,
 		},
-		Mode:         mode,
+		Mode: mode,
 		Options: isolation.Options{
 			Preload: p.Preload, CPU: p.CPU.Std(), Imports: p.Imports,
 			Processes: p.Processes, OpenFiles: p.OpenFiles, FileSize: int64(p.FileSize),
