@@ -141,6 +141,8 @@ func (a *app) worker(cmd *cobra.Command, f *workerFlags) (err error) {
 	}
 	health.serve(w)
 	withdraw := announce(nc, w, log)
+	endTelling := tellSystemd(ctx, w, log)
+	defer endTelling()
 	logReady(log, w, wcfg, nc)
 	err = serveUntil(ctx, w, log)
 	withdraw(err)
