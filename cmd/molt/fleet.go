@@ -67,7 +67,7 @@ func (f *fleet) find(ctx context.Context, patience time.Duration) ([]member, err
 	if err != nil {
 		return nil, err
 	}
-	answers := make(chan *nats.Msg, 64)
+	answers := make(chan *nats.Msg, 4096)
 	inbox := f.nc.NewInbox()
 	sub, err := f.nc.ChanSubscribe(inbox, answers)
 	if err != nil {

@@ -10,7 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-0f8c9bb6/molt/queue"
 	"github.com/seed-0f8c9bb6/molt/queue/embednats"
+	"github.com/seed-0f8c9bb6/molt/worker"
 )
 
 // await polls until the condition holds.
@@ -185,4 +187,15 @@ func TestDrainByHTTP(t *testing.T) {
 		t.Errorf("exit code %d", w.code)
 	}
 	want{stdout: []string{"'done'"}}.check(t, molt(t, "result", "--server", url, "--output", "--value", "a"))
+}
+
+// What metrics cost each job, from as many goroutines as there are CPUs.
+func BenchmarkJobDone(b *testing.B) {
+	observer := newMetrics().Pool("default")
+	job := worker.JobTimes{Status: queue.StatusOK, Ran: true, Queued: time.Millisecond, Execution: 200 * time.Microsecond, Total: 3 * time.Millisecond}
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			observer.JobDone(job)
+		}
+	})
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
@@ -80,6 +81,14 @@ environment variables, which beat the configuration file.
 	return root
 }
 
+// A thousand jobs a second that are all rejected are not a thousand lines: of
+// lines with the same message sampleFirst are written in a second, and then each
+// sampleThen-th.
+const (
+	sampleFirst = 20
+	sampleThen  = 100
+)
+
 func (a *app) checkLogFlags(cmd *cobra.Command) error {
 	cfg := configs.Default()
 	if a.logLevel != "" {
@@ -118,5 +127,9 @@ func (a *app) logger(log configs.Log) *zap.Logger {
 		encoding.EncodeLevel = zapcore.CapitalLevelEncoder
 		encoder = zapcore.NewConsoleEncoder(encoding)
 	}
-	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(a.Err)), level))
+	core := zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(a.Err)), level)
+	if level > zapcore.DebugLevel {
+		core = zapcore.NewSamplerWithOptions(core, time.Second, sampleFirst, sampleThen)
+	}
+	return zap.New(core)
 }

@@ -168,3 +168,21 @@ func TestBlame(t *testing.T) {
 		t.Error("nothing is to blame for nothing")
 	}
 }
+
+// Lines of one message are sampled when they come by the thousand.
+func TestLogsAreSampled(t *testing.T) {
+	t.Parallel()
+	for level, all := range map[string]bool{"info": false, "debug": true} {
+		errs := newConsole()
+		a := &app{stdio: stdio{Err: errs}}
+		log := a.logger(configs.Log{Level: level, Format: "json"})
+		for range 2000 {
+			log.Warn("rejected a job")
+		}
+		log.Info("another message")
+		lines := strings.Count(errs.String(), "rejected a job")
+		if all && lines != 2000 || !all && (lines < 20 || lines > 1000) || !strings.Contains(errs.String(), "another message") {
+			t.Errorf("%s: %d lines of 2000", level, lines)
+		}
+	}
+}
