@@ -87,7 +87,11 @@ func TestDeadline(t *testing.T) {
 			t.Parallel()
 			p := start(t, nil)
 			out := p.Do(t.Context(), Request{Code: source, Timeout: limit})
-			wantEnd(t, out, EndTimedOut, 0, 0)
+			end := EndTimedOut
+			if name == "stopped" {
+				end = EndStopped
+			}
+			wantEnd(t, out, end, 0, 0)
 			if took := out.FinishedAt.Sub(out.StartedAt); took < limit || took > testTimeout {
 				t.Errorf("it took %v", took)
 			}
