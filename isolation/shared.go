@@ -30,7 +30,8 @@ var shared = Mode{
 
 // sharedLeaks are the probes that find their trace in the mode shared.
 const sharedLeaks = `
-		builtin-added builtin-deleted import-function context-variable exception-state garbage-cycle
+		builtin-added builtin-deleted builtin-replaced builtin-by-dunder
+		builtin-by-function import-function context-variable exception-state garbage-cycle
 		weak-callback
 		fake-module module-replaced module-removed module-forbidden sys-path sys-path-rebound
 		meta-path path-hooks path-importer-cache first-import-patched first-import-class-patched
