@@ -9,7 +9,7 @@ var threads = Group{
 			Look:  "import _thread, threading\n_thread._count() > 0"},
 		{ID: "bare-thread", About: "a thread of _thread",
 			Leave: "import _thread, time\n_thread.start_new_thread(time.sleep, (1000,))",
-			Look:  "import _thread\n_thread._count() > 0"},
+			Look:  "import os\nlen(os.listdir('/proc/self/task')) > 1"},
 		{ID: "timer-thread", About: "a daemon timer that prints later",
 			Leave: "import threading\nt = threading.Timer(0.2, print, ('" + Mark + "',)); t.daemon = True; t.start()",
 			Look:  "import time\ntime.sleep(0.4)\nFalse"},

@@ -44,7 +44,7 @@ var secrets = Group{
 			Leave: harnessGlobals + "def execute(job, done):\n  done.value = 'true'\n  return __import__('types').ModuleType('x')\nharness['policy'].execute.__code__ = execute.__code__",
 			Look:  "False"},
 		{ID: "harness-frame", About: "a local variable of a frame of the harness",
-			Leave: "import sys\nif sys.version_info < (3, 13): raise SystemExit('not applicable: before 3.13 locals of frames can only be changed from C')\nf = sys._getframe()\nwhile f.f_code.co_name != 'loop': f = f.f_back\nold = f.f_locals['run']\ndef run(job):\n  done = old(job); done.value = 'true'\n  return done\nf.f_locals['run'] = run\nNone",
+			Leave: "import sys\nif sys.version_info < (3, 13): raise SystemExit('not applicable: before 3.13 locals of frames can only be changed from C')\nf = sys._getframe()\nwhile f and f.f_code.co_name != 'loop': f = f.f_back\nif not f: raise SystemExit('not applicable: the loop runs in another process')\nold = f.f_locals['run']\ndef run(job):\n  done = old(job); done.value = 'true'\n  return done\nf.f_locals['run'] = run\nNone",
 			Look:  "False"},
 		{ID: "inputs-by-frames", About: "the inputs of the job before, in frames and objects",
 			Inputs: map[string]any{"secret": secretInputs},
