@@ -48,6 +48,9 @@ type campaign struct {
 	// timeout is the job's wall-clock limit; nil or 0: the pool's.
 	timeout func(int) time.Duration
 
+	// mayRemain allows jobs that have their result to stay in the queue.
+	mayRemain bool
+
 	published  atomic.Int64
 	seen       atomic.Int64 // results that the client received
 	duplicates atomic.Int64
@@ -233,13 +236,21 @@ func (c *campaign) verify(wanted func(i int, r queue.Result) string) {
 		c.t.Errorf("%d results are stored for %d jobs", stored, c.jobs)
 	}
 	// The last acknowledgements may still be under way.
+	if !c.mayRemain {
+		c.awaitEmpty()
+	}
+	runs := c.executions()
+	c.t.Logf("%d jobs: %d results stored, %d received twice, %d runs beyond the first, %d results of a later delivery",
+		c.jobs, stored, c.duplicates.Load(), max(runs-c.jobs, 0), again)
+}
+
+// awaitEmpty returns when no job is left in the queue.
+func (c *campaign) awaitEmpty() {
+	c.t.Helper()
 	c.until("the end of the queue", func() bool {
 		info := c.stream("MOLT_JOBS_default")
 		return info != nil && info.State.Msgs == 0
 	})
-	runs := c.executions()
-	c.t.Logf("%d jobs: %d results stored, %d received twice, %d runs beyond the first, %d results of a later delivery",
-		c.jobs, stored, c.duplicates.Load(), max(runs-c.jobs, 0), again)
 }
 
 // stored counts the results in the stream.
