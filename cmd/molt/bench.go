@@ -23,7 +23,7 @@ type benchFlags struct {
 	rounds     int
 	sequential int
 	window     int
-	scale      float64
+	size       float64
 	bare       int
 	bareNice   int
 	json       bool
@@ -51,7 +51,7 @@ says otherwise.`,
 	flags.IntVar(&f.rounds, "rounds", 5, "how often molt and the bare loops take turns; the median counts")
 	flags.IntVar(&f.sequential, "sequential", 200, "jobs run one at a time for the latency")
 	flags.IntVar(&f.window, "window", 1000, "jobs that may be under way at once")
-	flags.Float64Var(&f.scale, "scale", 1, "multiplies the number of jobs")
+	flags.Float64Var(&f.size, "size", 1, "multiplies the number of jobs")
 	flags.IntVar(&f.bare, "bare", runtime.NumCPU(), "bare loops, where a named server's workers have as many interpreters")
 	flags.IntVar(&f.bareNice, "bare-nice", 0, "steps of nice(2) by which the bare loops' driver yields to them, as --nice does")
 	flags.BoolVar(&f.json, "json", false, "print the report as JSON")
@@ -129,7 +129,7 @@ func (a *app) bench(cmd *cobra.Command, f *benchFlags) (err error) {
 	defer func() { err = errors.Join(err, s.close()) }()
 	report, err := benchmark.Run(ctx, benchmark.Options{
 		Client: s.client, Pool: f.session.pool, Bare: bare,
-		Rounds: f.rounds, Scale: f.scale, Window: f.window, Sequential: f.sequential,
+		Rounds: f.rounds, Scale: f.size, Window: f.window, Sequential: f.sequential,
 		Progress: func(what string) { a.notef("bench: %s", what) },
 	}, workloads)
 	if err != nil {
@@ -142,8 +142,8 @@ func (a *app) bench(cmd *cobra.Command, f *benchFlags) (err error) {
 }
 
 func (f *benchFlags) chosen() ([]benchmark.Workload, error) {
-	if f.rounds < 1 || f.window < 1 || f.sequential < 0 || f.bare < 1 || f.scale <= 0 {
-		return nil, usageErrorf("--rounds, --window, --bare and --scale must be above 0, --sequential not below")
+	if f.rounds < 1 || f.window < 1 || f.sequential < 0 || f.bare < 1 || f.size <= 0 {
+		return nil, usageErrorf("--rounds, --window, --bare and --size must be above 0, --sequential not below")
 	}
 	if len(f.workloads) == 0 {
 		return benchmark.Workloads, nil
