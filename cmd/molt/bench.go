@@ -41,9 +41,19 @@ jobs over pipes, without a queue: the bare limit. The ratio is what counts, sinc
 machines differ and are rarely quiet.
 
 Every job's source is unique. The budget of executions is off unless --budget
-says otherwise.`,
+says otherwise.
+
+--isolation all, or several modes separated by commas, compares isolation modes in
+one run, each with a pool of its own on the embedded server: ` + strings.Join(benchmark.RowNames(), ",\n") + `.
+They take turns with the bare loops and, for the modes that fork, with plain Python
+that forks for each job. The interpreter needs numpy and RestrictedPython for all.`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.bench(cmd, &f) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if f.comparesIsolation() {
+				return a.benchIsolation(cmd, &f)
+			}
+			return a.bench(cmd, &f)
+		},
 	}
 	f.session.add(cmd.Flags())
 	flags := cmd.Flags()
@@ -63,28 +73,32 @@ says otherwise.`,
 func newBareDriverCommand(a *app) *cobra.Command {
 	var python string
 	var interpreters, nice int
+	var limit benchmark.Limit
 	cmd := &cobra.Command{
 		Use: "bare", Short: "Drive the bare loops of bench", Hidden: true, Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			started := func() { yieldToInterpreters(nice, a.logger(configs.Default().Log)) }
-			return benchmark.Drive(cmd.Context(), python, interpreters, started, a.In, a.Out)
+			return benchmark.Drive(cmd.Context(), python, interpreters, limit, started, a.In, a.Out)
 		},
 	}
 	cmd.Flags().StringVar(&python, "python", "python3", "Python interpreter")
 	cmd.Flags().IntVar(&interpreters, "interpreters", 1, "number of loops")
 	cmd.Flags().IntVar(&nice, "nice", 0, "steps of nice(2)")
+	cmd.Flags().BoolVar(&limit.Fork, "fork", false, "run each job in a child")
+	cmd.Flags().StringSliceVar(&limit.Preload, "preload", nil, "modules to import before the first job")
 	return cmd
 }
 
 // bareDriver is the command above. It is started before this process lowers its own
 // priority, which a child would inherit.
-func bareDriver(ctx context.Context, python string, interpreters, nice int) (*exec.Cmd, error) {
+func bareDriver(ctx context.Context, python string, interpreters, nice int, limit benchmark.Limit) (*exec.Cmd, error) {
 	molt, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("cannot find molt's own program, which drives the bare loops: %w", err)
 	}
 	return exec.CommandContext(ctx, molt, "bench", "bare", "--python", python,
-		"--interpreters", fmt.Sprint(interpreters), "--nice", fmt.Sprint(nice)), nil
+		"--interpreters", fmt.Sprint(interpreters), "--nice", fmt.Sprint(nice),
+		fmt.Sprintf("--fork=%t", limit.Fork), "--preload", strings.Join(limit.Preload, ",")), nil
 }
 
 func workloadNames() []string {
@@ -113,7 +127,7 @@ func (a *app) bench(cmd *cobra.Command, f *benchFlags) (err error) {
 		}
 		python, interpreters = pool.Python, pool.Interpreters
 	}
-	driver, err := bareDriver(ctx, python, interpreters, f.bareNice)
+	driver, err := bareDriver(ctx, python, interpreters, f.bareNice, benchmark.Limit{})
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,11 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	// bench starts its own program again, to drive the bare loops.
+	if len(os.Args) > 2 && os.Args[1] == "bench" && os.Args[2] == "bare" {
+		main()
+		return
+	}
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/seed-0f8c9bb6/molt/pyproc.spawner"))
 }
 
@@ -68,7 +73,7 @@ func (c command) runUntil(ctx context.Context) outcome {
 // line returns the arguments. Commands that start interpreters would lower the
 // priority of this whole process, and with it that of every other test.
 func (c command) line() []string {
-	starters := []string{"run", "batch", "dev", "worker", "doctor"}
+	starters := []string{"run", "batch", "dev", "worker", "doctor", "bench"}
 	named := c.env["NATS_URL"] != "" || slices.ContainsFunc(c.args, func(arg string) bool { return arg == "--server" || arg == "--nice" })
 	if len(c.args) == 0 || !slices.Contains(starters, c.args[0]) || named && c.args[0] != "worker" && c.args[0] != "doctor" {
 		return c.args

@@ -8,14 +8,47 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 )
 
-//go:embed bare.py
-var bareLoop string
+// The programs of the bare limits; both are frozen.
+var (
+	//go:embed bare.py
+	bareLoop string
+	//go:embed barefork.py
+	bareFork string
+)
+
+// Limit is what work is measured against: plain Python loops without a queue.
+type Limit struct {
+	// Fork has each job run in a child of its own.
+	Fork bool
+	// Preload names modules that are imported before the first job.
+	Preload []string
+}
+
+func (l Limit) String() string {
+	name := "bare loop"
+	if l.Fork {
+		name = "bare fork"
+	}
+	if len(l.Preload) > 0 {
+		name += "+" + strings.Join(l.Preload, "+")
+	}
+	return name
+}
+
+func (l Limit) program() string {
+	if l.Fork {
+		return bareFork
+	}
+	return bareLoop
+}
 
 // bareInterpreter is one plain Python process that runs jobs over its pipes.
 type bareInterpreter struct {
@@ -25,8 +58,10 @@ type bareInterpreter struct {
 	read []byte
 }
 
-func startBare(ctx context.Context, python string) (*bareInterpreter, error) {
-	cmd := exec.CommandContext(ctx, python, "-I", "-X", "utf8", "-c", bareLoop)
+func startBare(ctx context.Context, python string, limit Limit) (*bareInterpreter, error) {
+	args := append([]string{"-I", "-X", "utf8", "-c", limit.program()}, limit.Preload...)
+	cmd := exec.CommandContext(ctx, python, args...)
+	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err
@@ -83,10 +118,10 @@ func (b *bareInterpreter) stop() error {
 // loops are plain Python loops, driven without a queue.
 type loops []*bareInterpreter
 
-func startLoops(ctx context.Context, python string, interpreters int) (loops, error) {
+func startLoops(ctx context.Context, python string, interpreters int, limit Limit) (loops, error) {
 	var all loops
 	for range interpreters {
-		b, err := startBare(ctx, python)
+		b, err := startBare(ctx, python, limit)
 		if err != nil {
 			return nil, errors.Join(err, all.stop())
 		}

@@ -16,11 +16,11 @@ import (
 // Workload is one kind of job. Every job's source is unique, so that no cache
 // of compiled code flatters either side.
 type Workload struct {
-	Name   string
-	Body   string
-	Stdout string
+	Name   string `json:"name"`
+	Body   string `json:"body"`
+	Stdout string `json:"stdout"`
 	// Jobs is how many are run in each round.
-	Jobs int
+	Jobs int `json:"jobs"`
 }
 
 // Code returns the source of one job; unique must differ for each.

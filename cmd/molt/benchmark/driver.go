@@ -22,9 +22,9 @@ type Bare struct {
 
 // order asks the driver to run jobs of a workload; answer is what it says.
 type order struct {
-	Workload string `json:"workload"`
-	Jobs     int    `json:"jobs"`
-	Unique   string `json:"unique"`
+	Workload Workload `json:"workload"`
+	Jobs     int      `json:"jobs"`
+	Unique   string   `json:"unique"`
 }
 
 type answer struct {
@@ -50,7 +50,7 @@ func StartBare(driver *exec.Cmd, loops int) (*Bare, error) {
 }
 
 func (b *Bare) rate(jobs int, w Workload, unique string) (float64, error) {
-	if err := b.orders.Encode(order{Workload: w.Name, Jobs: jobs, Unique: unique}); err != nil {
+	if err := b.orders.Encode(order{Workload: w, Jobs: jobs, Unique: unique}); err != nil {
 		return 0, fmt.Errorf("cannot order the bare loops: %w", err)
 	}
 	var a answer
@@ -68,10 +68,10 @@ func (b *Bare) Stop() error {
 	return errors.Join(b.in.Close(), b.cmd.Wait())
 }
 
-// Drive starts so many loops, calls started, and does what the orders on in say until
-// that ends.
-func Drive(ctx context.Context, python string, interpreters int, started func(), in io.Reader, out io.Writer) (err error) {
-	all, err := startLoops(ctx, python, interpreters)
+// Drive starts so many loops of the limit, calls started, and does what the orders on in
+// say until that ends.
+func Drive(ctx context.Context, python string, interpreters int, limit Limit, started func(), in io.Reader, out io.Writer) (err error) {
+	all, err := startLoops(ctx, python, interpreters, limit)
 	if err != nil {
 		return err
 	}
@@ -86,10 +86,7 @@ func Drive(ctx context.Context, python string, interpreters int, started func(),
 			return fmt.Errorf("cannot read an order: %w", err)
 		}
 		var a answer
-		w, ok := Lookup(o.Workload)
-		if !ok {
-			a.Error = fmt.Sprintf("the workload %q is unknown", o.Workload)
-		} else if a.Rate, err = all.rate(o.Jobs, w, o.Unique); err != nil {
+		if a.Rate, err = all.rate(o.Jobs, o.Workload, o.Unique); err != nil {
 			a.Error = err.Error()
 		}
 		if err := answers.Encode(a); err != nil {
