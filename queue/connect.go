@@ -15,6 +15,10 @@ import (
 	"github.com/synadia-io/orbit.go/natscontext"
 )
 
+// pingInterval is how often the connection is tried while it is quiet; two tries
+// without an answer end it.
+const pingInterval = 20 * time.Second
+
 // Connection says how to reach a NATS server, in the terms that NATS users know.
 type Connection struct {
 	// URL is one or more server URLs, separated by commas.
@@ -88,14 +92,15 @@ func (c Connection) options() ([]nats.Option, error) {
 		nats.Name(c.Name),
 		nats.MaxReconnects(-1),
 		// A user who is refused at a reconnect may be known again in a moment: new
-		// credentials are put in the file's place, a configuration is corrected.
+		// credentials are put in the place of the file, which is read again at each
+		// attempt, or a configuration is corrected.
 		nats.IgnoreAuthErrorAbort(),
 		nats.ReconnectWait(250 * time.Millisecond),
 		nats.ReconnectJitter(250*time.Millisecond, time.Second),
 		nats.Timeout(5 * time.Second),
-		// Credentials that have expired may be renewed: the file is read again at
-		// each attempt.
-		nats.IgnoreAuthErrorAbort(),
+		// A server that went away without a word is noticed within a minute; the
+		// library's own interval takes six.
+		nats.PingInterval(pingInterval),
 	}
 	if c.Unbuffered {
 		opts = append(opts, nats.ReconnectBufSize(-1))

@@ -22,13 +22,13 @@ const (
 	noteTimeout = 2 * time.Second
 )
 
-// ensureControl creates or checks the control stream: one message a cancelled
+// control creates or checks the control stream: one message a cancelled
 // job, and one a delivery of which something should be remembered.
-func ensureControl(ctx context.Context, js jetstream.JetStream, s Subjects, r ResultStreams) error {
-	_, err := ensureStream(ctx, js, jetstream.StreamConfig{
-		Name:              s.ControlStream(),
+func (v *provisioner) control(ctx context.Context, r ResultStreams) error {
+	_, err := v.stream(ctx, jetstream.StreamConfig{
+		Name:              v.subjects.ControlStream(),
 		Description:       "molt cancels, and notes on deliveries",
-		Subjects:          []string{s.ControlAll()},
+		Subjects:          []string{v.subjects.ControlAll()},
 		Retention:         jetstream.LimitsPolicy,
 		Discard:           jetstream.DiscardOld,
 		MaxMsgsPerSubject: 1,
@@ -74,6 +74,9 @@ func (d *Delivery) note(ctx context.Context, how GiveBack) error {
 	ctx, cancel := context.WithTimeout(ctx, noteTimeout)
 	defer cancel()
 	if _, err := d.queue.results.js.PublishMsg(ctx, &nats.Msg{Subject: d.noteSubject(), Data: body}); err != nil {
+		if errors.Is(err, jetstream.ErrNoStreamResponse) {
+			d.queue.results.tellGone()
+		}
 		return fmt.Errorf("cannot note the delivery of job %s: %w", d.Job.ID, err)
 	}
 	return nil

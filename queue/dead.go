@@ -67,14 +67,6 @@ func (c *Client) DeadJobs(ctx context.Context) iter.Seq2[*DeadJob, error] {
 	}
 }
 
-// refusedOr returns the server's refusal where there was one.
-func refusedOr(watched context.Context, err error) error {
-	if cause := context.Cause(watched); errors.Is(cause, ErrForbidden) {
-		return cause
-	}
-	return err
-}
-
 func (c *Client) deadStream(ctx context.Context) (jetstream.Stream, error) {
 	stream, err := c.js.Stream(ctx, c.subjects.DeadStream())
 	if errors.Is(err, jetstream.ErrStreamNotFound) {

@@ -38,6 +38,9 @@ var (
 	// ErrShape: a stream or consumer exists with settings that molt can't work
 	// with. Nothing was changed.
 	ErrShape = errors.New("the stream has another shape")
+	// ErrUnserved: the server serves no requests for the pool's jobs. Jobs wait, if
+	// their stream is still there.
+	ErrUnserved = errors.New("the pool is not served")
 	// ErrNotFound: there is neither a stored result nor a waiting job.
 	ErrNotFound = errors.New("unknown job")
 	// ErrLeaseLost: the job may be another worker's by now. Its result may still

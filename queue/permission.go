@@ -28,7 +28,7 @@ func watchPermission(ctx context.Context, nc *nats.Conn, subject string) (contex
 			case <-tick.C:
 				// Each refusal is an error of its own: an old one is told by identity.
 				if err := nc.LastError(); err != before && isRefusal(err, subject) {
-					cancel(forbidden(subject))
+					cancel(forbidden(refusedSubject(err, subject)))
 					return
 				}
 			case <-ctx.Done():
@@ -51,6 +51,29 @@ func isRefusal(err error, subject string) bool {
 	}
 	// The library has the server's words in lower case.
 	return strings.Contains(strings.ToLower(err.Error()), strings.ToLower(quoted))
+}
+
+// refusedSubject returns the subject that a refusal is about, which may be one
+// beneath the given one.
+func refusedSubject(err error, subject string) string {
+	if !strings.HasSuffix(subject, ".") {
+		return subject
+	}
+	text := err.Error()
+	if from := strings.Index(strings.ToLower(text), strings.ToLower(`"`+subject)); from >= 0 {
+		if one, _, ok := strings.Cut(text[from+1:], `"`); ok {
+			return one
+		}
+	}
+	return subject
+}
+
+// refusedOr returns the server's refusal where there was one.
+func refusedOr(watched context.Context, err error) error {
+	if cause := context.Cause(watched); errors.Is(cause, ErrForbidden) {
+		return cause
+	}
+	return err
 }
 
 func forbidden(subject string) error {

@@ -73,6 +73,24 @@ func storage(memory bool) jetstream.StorageType {
 // and checks them where they exist. The error wraps ErrShape when an essential
 // setting differs; nothing is changed then.
 func EnsurePool(ctx context.Context, js jetstream.JetStream, s Subjects, p PoolStream) (jetstream.Consumer, error) {
+	return (&provisioner{js: js, subjects: s}).pool(ctx, p)
+}
+
+// EnsureResults creates or checks the streams that every pool shares: results,
+// dead jobs, and control.
+func EnsureResults(ctx context.Context, js jetstream.JetStream, s Subjects, r ResultStreams) error {
+	return (&provisioner{js: js, subjects: s}).results(ctx, r)
+}
+
+// provisioner creates and checks streams and consumers, and lists what it created.
+type provisioner struct {
+	js       jetstream.JetStream
+	subjects Subjects
+	created  []string
+}
+
+func (v *provisioner) pool(ctx context.Context, p PoolStream) (jetstream.Consumer, error) {
+	s := v.subjects
 	if err := CheckPool(p.Pool); err != nil {
 		return nil, err
 	}
@@ -90,7 +108,7 @@ func EnsurePool(ctx context.Context, js jetstream.JetStream, s Subjects, p PoolS
 		AllowDirect: true,
 		Metadata:    map[string]string{metadataIsolation: p.Isolation},
 	}
-	stream, err := ensureStream(ctx, js, want)
+	stream, err := v.stream(ctx, want)
 	if err != nil {
 		return nil, err
 	}
@@ -99,17 +117,16 @@ func EnsurePool(ctx context.Context, js jetstream.JetStream, s Subjects, p PoolS
 		return nil, fmt.Errorf("%w: stream %s promises isolation %q, this worker's pool %q is configured as %q: change the pool's isolation, or delete the stream once it is empty",
 			ErrShape, want.Name, mode, p.Pool, p.Isolation)
 	}
-	return ensureConsumer(ctx, stream, s.JobsConsumer(), p.AckWait)
+	return v.consumer(ctx, stream, s.JobsConsumer(), p.AckWait)
 }
 
-// EnsureResults creates or checks the streams that every pool shares: results,
-// dead jobs, and control.
-func EnsureResults(ctx context.Context, js jetstream.JetStream, s Subjects, r ResultStreams) error {
+func (v *provisioner) results(ctx context.Context, r ResultStreams) error {
+	s := v.subjects
 	maxBytes := r.MaxBytes
 	if maxBytes == 0 {
 		maxBytes = -1
 	}
-	_, err := ensureStream(ctx, js, jetstream.StreamConfig{
+	_, err := v.stream(ctx, jetstream.StreamConfig{
 		Name:                 s.ResultsStream(),
 		Description:          "molt results, one a job",
 		Subjects:             []string{s.ResultsAll()},
@@ -129,10 +146,10 @@ func EnsureResults(ctx context.Context, js jetstream.JetStream, s Subjects, r Re
 	if err != nil {
 		return err
 	}
-	if err := ensureControl(ctx, js, s, r); err != nil {
+	if err := v.control(ctx, r); err != nil {
 		return err
 	}
-	_, err = ensureStream(ctx, js, jetstream.StreamConfig{
+	_, err = v.stream(ctx, jetstream.StreamConfig{
 		Name:        s.DeadStream(),
 		Description: "molt jobs that could not be run",
 		Subjects:    []string{s.DeadAll()},
@@ -147,13 +164,16 @@ func EnsureResults(ctx context.Context, js jetstream.JetStream, s Subjects, r Re
 	return err
 }
 
-func ensureStream(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig) (jetstream.Stream, error) {
-	stream, err := js.Stream(ctx, want.Name)
+func (v *provisioner) stream(ctx context.Context, want jetstream.StreamConfig) (jetstream.Stream, error) {
+	stream, err := v.js.Stream(ctx, want.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		stream, err = js.CreateStream(ctx, want)
+		stream, err = v.js.CreateStream(ctx, want)
+		if err == nil {
+			v.created = append(v.created, "stream "+want.Name)
+		}
 		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 			// Another worker created it in between, perhaps with other caps.
-			stream, err = js.Stream(ctx, want.Name)
+			stream, err = v.js.Stream(ctx, want.Name)
 		}
 	}
 	var api *jetstream.APIError
@@ -161,7 +181,7 @@ func ensureStream(ctx context.Context, js jetstream.JetStream, want jetstream.St
 		return nil, fmt.Errorf("cannot create stream %s of up to %d bytes: the server's JetStream storage is too small: lower max_bytes or give the server more", want.Name, want.MaxBytes)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("cannot create or read stream %s: %w", want.Name, err)
+		return nil, fmt.Errorf("cannot create or read stream %s: %w", want.Name, refusedOr(ctx, err))
 	}
 	if diff := streamDifference(want, stream.CachedInfo().Config); diff != "" {
 		return nil, fmt.Errorf("%w: stream %s has %s: remove that stream, or choose another prefix", ErrShape, want.Name, diff)
@@ -196,7 +216,7 @@ func streamDifference(want, got jetstream.StreamConfig) string {
 	return ""
 }
 
-func ensureConsumer(ctx context.Context, stream jetstream.Stream, name string, ackWait time.Duration) (jetstream.Consumer, error) {
+func (v *provisioner) consumer(ctx context.Context, stream jetstream.Stream, name string, ackWait time.Duration) (jetstream.Consumer, error) {
 	want := jetstream.ConsumerConfig{
 		Durable:   name,
 		AckPolicy: jetstream.AckExplicitPolicy,
@@ -211,12 +231,15 @@ func ensureConsumer(ctx context.Context, stream jetstream.Stream, name string, a
 	consumer, err := stream.Consumer(ctx, name)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
 		consumer, err = stream.CreateConsumer(ctx, want)
+		if err == nil {
+			v.created = append(v.created, "consumer "+name+" of stream "+stream.CachedInfo().Config.Name)
+		}
 		if errors.Is(err, jetstream.ErrConsumerExists) {
 			consumer, err = stream.Consumer(ctx, name)
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("cannot create or read consumer %s of stream %s: %w", name, stream.CachedInfo().Config.Name, err)
+		return nil, fmt.Errorf("cannot create or read consumer %s of stream %s: %w", name, stream.CachedInfo().Config.Name, refusedOr(ctx, err))
 	}
 	if diff := consumerDifference(want, consumer.CachedInfo().Config); diff != "" {
 		return nil, fmt.Errorf("%w: consumer %s of stream %s has %s: give every worker of the pool the same settings, or delete the consumer while no worker runs",

@@ -24,10 +24,16 @@ type Queue struct {
 	subjects Subjects
 	pool     string
 	results  resultStore
-	consumer jetstream.Consumer
+	streams  ResultStreams
+	stream   PoolStream
+	consumer atomic.Pointer[consumer]
 	created  atomic.Int64 // the stream's creation, Unix seconds: part of default ids
 	policy   Policy
+	gone     chan struct{} // what was to be stored found no stream
 }
+
+// consumer is there so that an interface fits into an atomic pointer.
+type consumer struct{ jetstream.Consumer }
 
 // Policy is what a pool's worker holds jobs to.
 type Policy struct {
@@ -48,29 +54,82 @@ func Open(ctx context.Context, nc *nats.Conn, s Subjects, pool PoolStream, resul
 	if err != nil {
 		return nil, err
 	}
-	if err := EnsureResults(ctx, js, s, results); err != nil {
-		return nil, err
-	}
-	consumer, err := EnsurePool(ctx, js, s, pool)
-	if err != nil {
-		return nil, err
-	}
-	stream, err := js.Stream(ctx, s.JobsStream(pool.Pool))
-	if err != nil {
-		return nil, err
-	}
+	gone := make(chan struct{}, 1)
 	q := &Queue{
-		nc: nc, subjects: s, pool: pool.Pool,
-		results:  resultStore{nc: nc, js: js, stream: s.ResultsStream()},
-		consumer: consumer,
-		policy:   policy,
+		nc: nc, subjects: s, pool: pool.Pool, stream: pool, streams: results, policy: policy, gone: gone,
+		results: resultStore{nc: nc, js: js, stream: s.ResultsStream(), gone: gone},
 	}
-	q.created.Store(stream.CachedInfo().Created.Unix())
+	if _, err := q.Restore(ctx); err != nil {
+		return nil, err
+	}
 	return q, nil
 }
 
+// Restore creates what is missing of the pool's streams and of its consumer, as
+// Open does, and lists what it created. Jobs that a missing stream held are lost;
+// those that a missing consumer had delivered come again, counted from 1.
+func (q *Queue) Restore(ctx context.Context) (created []string, err error) {
+	watched, stop := watchPermission(ctx, q.nc, "$JS.API.")
+	defer stop()
+	v := &provisioner{js: q.results.js, subjects: q.subjects}
+	if err := v.results(watched, q.streams); err != nil {
+		return v.created, err
+	}
+	made, err := v.pool(watched, q.stream)
+	if err != nil {
+		return v.created, err
+	}
+	stream, err := q.results.js.Stream(watched, q.subjects.JobsStream(q.pool))
+	if err != nil {
+		return v.created, err
+	}
+	q.created.Store(stream.CachedInfo().Created.Unix())
+	q.consumer.Store(&consumer{made})
+	return v.created, nil
+}
+
+// Gone tells that a stream for results, dead jobs or notes does not exist: Restore
+// may help. What should be stored there is tried for some time yet.
+func (q *Queue) Gone() <-chan struct{} { return q.gone }
+
+// Standing is how the pool's consumer stands on the server.
+type Standing struct {
+	// Waiting is how many jobs have not been delivered so far.
+	Waiting uint64
+	// Delivered grows with each delivery to any worker.
+	Delivered uint64
+	// Requests is how many requests for jobs wait at the server, of all workers.
+	Requests int
+	// Paused is how long the consumer will go without delivering.
+	Paused time.Duration
+	// Held is how many jobs workers have, at most Limit if that is not negative.
+	Held, Limit int
+}
+
+// Standing asks the server. The error wraps ErrUnserved when the consumer or its
+// stream does not exist.
+func (q *Queue) Standing(ctx context.Context) (Standing, error) {
+	watched, stop := watchPermission(ctx, q.nc, "$JS.API.CONSUMER.INFO.")
+	defer stop()
+	info, err := q.consumer.Load().Info(watched)
+	switch {
+	case errors.Is(err, jetstream.ErrConsumerNotFound), errors.Is(err, jetstream.ErrStreamNotFound):
+		return Standing{}, fmt.Errorf("%w: %w", ErrUnserved, err)
+	case err != nil:
+		return Standing{}, fmt.Errorf("cannot look at the pool's consumer: %w", refusedOr(watched, err))
+	}
+	s := Standing{
+		Waiting: info.NumPending, Delivered: info.Delivered.Consumer, Requests: info.NumWaiting,
+		Held: info.NumAckPending, Limit: info.Config.MaxAckPending,
+	}
+	if info.Paused {
+		s.Paused = max(info.PauseRemaining, 1)
+	}
+	return s, nil
+}
+
 // Source returns a new source of the pool's jobs.
-func (q *Queue) Source() (*Source, error) { return NewSource(q.nc, q.consumer) }
+func (q *Queue) Source() (*Source, error) { return NewSource(q.nc, q.consumer.Load()) }
 
 // Receive wraps a job's message. A message that can't be decoded is a delivery
 // too: its Err says what is wrong, and Reject settles it.

@@ -3,7 +3,6 @@ package queue
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -29,6 +28,7 @@ const (
 // AckWait runs while they wait. One goroutine owns a Source.
 type Source struct {
 	nc       *nats.Conn
+	consumer string
 	subject  string // where pull requests go
 	inbox    string // where the server sends the messages
 	sub      *nats.Subscription
@@ -45,6 +45,7 @@ func NewSource(nc *nats.Conn, consumer jetstream.Consumer) (*Source, error) {
 	info := consumer.CachedInfo()
 	s := &Source{
 		nc:       nc,
+		consumer: info.Name + " of stream " + info.Stream,
 		subject:  fmt.Sprintf("$JS.API.CONSUMER.MSG.NEXT.%s.%s", info.Stream, info.Name),
 		inbox:    nc.NewInbox(),
 		messages: make(chan *nats.Msg, MaxAsked),
@@ -85,32 +86,35 @@ func (s *Source) Ask(n int) error {
 }
 
 // Accept books a message and reports whether it is a job. An error is the
-// server's word that the consumer can't serve any more.
+// server's word that it does not serve requests for jobs at present, so that the
+// next one had better wait; it wraps ErrUnserved where Queue.Restore may help.
 func (s *Source) Accept(m *nats.Msg) (job bool, err error) {
-	status := m.Header.Get("Status")
-	if len(m.Data) != 0 || status == "" {
+	// What the server says itself has no reply subject. Headers prove nothing: a
+	// producer may have set them.
+	if m.Reply != "" {
 		s.asked = max(s.asked-1, 0)
 		return true, nil
 	}
-	description := m.Header.Get("Description")
+	status, description := m.Header.Get("Status"), m.Header.Get("Description")
 	switch {
 	case status == "100": // idle heartbeat
-		return false, nil
 	case status == "408": // a request expired; the header says what it still wanted
 		pending, err := strconv.Atoi(m.Header.Get("Nats-Pending-Messages"))
 		if err != nil {
 			pending = s.asked
 		}
 		s.asked = max(s.asked-pending, 0)
-		return false, nil
-	}
-	// Everything else (a new leader, a shutdown, nobody there) ends all requests.
-	s.asked = 0
-	switch {
+	case strings.Contains(description, "Leadership Change"), strings.Contains(description, "Server Shutdown"):
+		s.asked = 0 // all requests have ended
 	case status == "503":
-		return false, errors.New("nobody answers for the pool's consumer: its stream may be gone, or its cluster has no leader")
+		s.asked = 0
+		return false, fmt.Errorf("%w: nobody answers: its stream or consumer may be gone, or its cluster has no leader", ErrUnserved)
 	case strings.Contains(description, "Consumer Deleted"):
-		return false, errors.New("the pool's consumer was deleted: restart the worker to create it again")
+		s.asked = 0
+		return false, fmt.Errorf("%w: its consumer was deleted", ErrUnserved)
+	default:
+		// That request has ended, of a size that is not told; DropLost forgets it.
+		return false, fmt.Errorf("the server refuses a request for jobs: %s %s: compare the limits of consumer %s with the number of workers", status, description, s.consumer)
 	}
 	return false, nil
 }
@@ -125,8 +129,23 @@ func (s *Source) DropLost(now time.Time) {
 	s.reconnects = reconnects
 }
 
+// Renew forgets the requests under way and asks the next ones under another
+// subject. What the server had sent for the old ones still comes.
+func (s *Source) Renew() error {
+	old, inbox := s.sub, s.nc.NewInbox()
+	sub, err := s.nc.ChanSubscribe(inbox, s.messages)
+	if err != nil {
+		return fmt.Errorf("cannot subscribe for jobs: %w", err)
+	}
+	s.sub, s.inbox, s.asked = sub, inbox, 0
+	if err := old.Drain(); err != nil {
+		return fmt.Errorf("cannot withdraw the requests for jobs: %w", err)
+	}
+	return nil
+}
+
 // Close withdraws the requests under way. What the server had sent before is
-// is in Messages when Close returns, so that the owner can give it back.
+// in Messages when Close returns, so that the owner can give it back.
 func (s *Source) Close(ctx context.Context) error {
 	if err := s.sub.Drain(); err != nil {
 		return fmt.Errorf("cannot withdraw the requests for jobs: %w", err)

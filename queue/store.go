@@ -51,6 +51,7 @@ type resultStore struct {
 	nc     *nats.Conn
 	js     jetstream.JetStream
 	stream string
+	gone   chan<- struct{} // told when nothing takes a result; nil: nobody is
 }
 
 // errStored is the outcome of a publish to a subject that has its result.
@@ -86,7 +87,18 @@ func (r resultStore) tryPut(ctx context.Context, msg *nats.Msg) error {
 	if errors.As(err, &api) && strings.Contains(api.Description, "maximum messages per subject") {
 		return errStored
 	}
+	if errors.Is(err, jetstream.ErrNoStreamResponse) {
+		r.tellGone()
+	}
 	return fmt.Errorf("cannot store the result: %w", err)
+}
+
+// tellGone says that a stream does not exist.
+func (r resultStore) tellGone() {
+	select {
+	case r.gone <- struct{}{}:
+	default:
+	}
 }
 
 // get reads the subject's result from the stream's leader: a direct get may be
@@ -153,6 +165,7 @@ func (r resultStore) read(ctx context.Context, what map[string]any) (*storedMess
 		case jetstream.JSErrCodeMessageNotFound:
 			return nil, ErrNotFound
 		case jetstream.JSErrCodeStreamNotFound:
+			r.tellGone()
 			return nil, fmt.Errorf("stream %s does not exist: no worker has run on this server yet", r.stream)
 		}
 		return nil, e

@@ -67,8 +67,9 @@ func (in *intake) run() {
 // a time.
 func (in *intake) ask() {
 	p := in.pool
-	if !in.source.Connected() || !p.able() {
-		return // the reconnect, or the first interpreter, brings another chance
+	defer func() { p.supply.asks(in.source.Asked()) }()
+	if !in.source.Connected() || !p.able() || p.supply.blocked.Load() {
+		return // the reconnect, the first interpreter, or the supply brings another chance
 	}
 	busy := int(p.busy.Load())
 	target := p.pace.prefetch(len(p.slots))
@@ -87,6 +88,11 @@ func (in *intake) ask() {
 
 func (in *intake) tick(now time.Time) {
 	p := in.pool
+	if p.supply.renew.CompareAndSwap(true, false) {
+		if err := in.source.Renew(); err != nil {
+			p.log.Warn("cannot ask for jobs anew", zap.Error(err))
+		}
+	}
 	in.source.DropLost(now)
 	if p.busy.Load() == 0 {
 		in.extra = 0
@@ -99,7 +105,7 @@ func (in *intake) tick(now time.Time) {
 func (in *intake) accept(m *nats.Msg) *queue.Delivery {
 	job, err := in.source.Accept(m)
 	if err != nil {
-		in.pool.log.Warn("the queue can't serve this pool at present", zap.Error(err))
+		in.pool.supply.alarm(err)
 	}
 	if !job {
 		return nil

@@ -80,6 +80,9 @@ type Counts struct {
 	// Unsettled those that could be neither completed nor returned.
 	GivenBack int64 `json:"given_back"`
 	Unsettled int64 `json:"unsettled"`
+	// Stalled counts how often jobs waited, the worker asked and none came, so
+	// that it asked anew.
+	Stalled int64 `json:"stalled"`
 	// Results counts the stored results by status, Recycles the replaced
 	// interpreters by reason; what never happened is left out.
 	Results  map[queue.Status]int64  `json:"results"`
@@ -103,6 +106,7 @@ func sum[K comparable](counts map[K]int64) (n int64) {
 type counts struct {
 	fetched, redelivered, extended, extendFailed  atomic.Int64
 	settled, answered, dead, givenBack, unsettled atomic.Int64
+	stalled                                       atomic.Int64
 
 	results  [16]atomic.Int64 // as queue.Statuses
 	recycles [16]atomic.Int64 // as RecycleReasons
@@ -113,7 +117,7 @@ func (c *counts) read() Counts {
 		Fetched: c.fetched.Load(), Redelivered: c.redelivered.Load(),
 		Extended: c.extended.Load(), ExtendFailed: c.extendFailed.Load(),
 		Settled: c.settled.Load(), Answered: c.answered.Load(), Dead: c.dead.Load(),
-		GivenBack: c.givenBack.Load(), Unsettled: c.unsettled.Load(),
+		GivenBack: c.givenBack.Load(), Unsettled: c.unsettled.Load(), Stalled: c.stalled.Load(),
 		Results: make(map[queue.Status]int64), Recycles: make(map[RecycleReason]int64),
 	}
 	for i, status := range queue.Statuses {

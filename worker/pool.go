@@ -30,6 +30,7 @@ type pool struct {
 	recycles *recycleLog
 
 	backlog *backlog
+	supply  *supply
 	// kick wakes the intake when there is room again.
 	kick chan struct{}
 	pace pace
@@ -97,6 +98,7 @@ func openPool(ctx context.Context, nc *nats.Conn, w *Worker, cfg PoolConfig) (*p
 		inHand:  make(map[*queue.Delivery]*hand),
 	}
 	p.recycles = newRecycleLog(p.log)
+	p.supply = newSupply(p)
 	if w.cfg.Observer != nil {
 		p.observer = w.cfg.Observer.Pool(p.name)
 	}
@@ -119,6 +121,7 @@ func (p *pool) startIntake() error {
 	in := &intake{pool: p, source: source, arrived: arrived}
 	admission := &admission{pool: p, finder: finder, arrived: arrived}
 	p.intakeWG.Go(in.run)
+	p.intakeWG.Go(func() { p.supply.watch(p.fetching) })
 	p.intakeWG.Go(admission.run)
 	p.leaseWG.Go(p.keepLeases)
 	return nil

@@ -92,7 +92,7 @@ func (p *pool) ready() error {
 	if !p.able() {
 		return errors.New("no interpreter is up")
 	}
-	return nil
+	return p.supply.err()
 }
 
 // able reports whether any slot has an interpreter that takes jobs.

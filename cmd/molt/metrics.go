@@ -95,6 +95,7 @@ var (
 	descDead         = desc("jobs_dead_total", "Jobs that were given up and recorded in the dead stream.", "pool")
 	descGivenBack    = desc("jobs_given_back_total", "Deliveries that were returned to the queue.", "pool")
 	descUnsettled    = desc("jobs_unsettled_total", "Deliveries that could not be settled; their jobs come again.", "pool")
+	descStalled      = desc("stalls_total", "How often jobs waited, the worker asked and none came.", "pool")
 	descExtended     = desc("leases_extended_total", "Leases that were renewed.", "pool")
 	descExtendFailed = desc("lease_failures_total", "Renewals of leases that failed.", "pool")
 	descWaiting      = desc("jobs_waiting", "Jobs in the worker that wait for an interpreter.", "pool")
@@ -152,7 +153,7 @@ func (s sample) pool(p worker.PoolStatus) {
 	}{
 		{descFetched, c.Fetched}, {descRedelivered, c.Redelivered}, {descSettled, c.Settled},
 		{descAnswered, c.Answered}, {descDead, c.Dead}, {descGivenBack, c.GivenBack}, {descUnsettled, c.Unsettled},
-		{descExtended, c.Extended}, {descExtendFailed, c.ExtendFailed},
+		{descStalled, c.Stalled}, {descExtended, c.Extended}, {descExtendFailed, c.ExtendFailed},
 	} {
 		s.counter(one.desc, one.value, p.Name)
 	}
