@@ -307,7 +307,7 @@ func (x *exchange) ended() verdict {
 // timedOut ends a process at its deadline, which one that a signal has stopped could
 // not meet.
 func (x *exchange) timedOut() verdict {
-	if x.p.isStopped() {
+	if x.p.Stopped() {
 		return x.kill(EndStopped, "a signal had stopped it")
 	}
 	return x.kill(EndTimedOut, "")

@@ -50,8 +50,8 @@ func residentNow(pid int) (int64, error) {
 	return pages * int64(os.Getpagesize()), err
 }
 
-// isStopped reports whether a signal has stopped the process.
-func (p *Interpreter) isStopped() bool {
+// Stopped reports whether a signal (SIGSTOP) has stopped the process.
+func (p *Interpreter) Stopped() bool {
 	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.pid))
 	if err != nil {
 		return false
@@ -74,7 +74,7 @@ func (w *stopWatch) stopped(now time.Time) bool {
 	}
 	w.next = now.Add(stopCheck)
 	before := w.once
-	w.once = w.p.isStopped()
+	w.once = w.p.Stopped()
 	return before && w.once
 }
 

@@ -97,7 +97,8 @@ func (s *slot) awaitInterpreter() {
 // offered takes an interpreter, or gives it back.
 func (s *slot) offered(one *nursling) {
 	l, o := s.life.onOffer()
-	if o&refuse != 0 {
+	// One that was stopped while it waited would take a job's second chance.
+	if o&refuse != 0 || one.Stopped() {
 		s.pool.nursery.retire(one)
 		return
 	}
