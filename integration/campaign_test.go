@@ -176,7 +176,8 @@ func (c *campaign) until(what string, holds func() bool) {
 		select {
 		case <-tick.C:
 		case <-c.ctx.Done():
-			c.t.Fatalf("%s did not come: %d published, %d results of %d", what, c.published.Load(), c.seen.Load(), c.jobs)
+			stored, err := c.client.CountResults(context.WithoutCancel(c.ctx), c.batch)
+			c.t.Fatalf("%s did not come: %d published, %d results of %d received, %d stored (%v)", what, c.published.Load(), c.seen.Load(), c.jobs, stored, err)
 		}
 	}
 }

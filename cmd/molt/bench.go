@@ -27,6 +27,7 @@ type benchFlags struct {
 	bare       int
 	bareNice   int
 	json       bool
+	scale      scaleFlags
 }
 
 func newBenchCommand(a *app) *cobra.Command {
@@ -46,10 +47,17 @@ says otherwise.
 --isolation all, or several modes separated by commas, compares isolation modes in
 one run, each with a pool of its own on the embedded server: ` + strings.Join(benchmark.RowNames(), ",\n") + `.
 They take turns with the bare loops and, for the modes that fork, with plain Python
-that forks for each job. The interpreter needs numpy and RestrictedPython for all.`,
+that forks for each job. The interpreter needs numpy and RestrictedPython for all.
+
+--scale measures something else: what more worker processes bring to jobs that
+wait, a queue of 1,000,000 jobs from the first to the last, and how long the jobs of
+a killed worker wait for another. It takes some ten minutes; --size shortens it.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if f.comparesIsolation() {
+			switch {
+			case f.scale.on:
+				return a.benchScale(cmd, &f)
+			case f.comparesIsolation():
 				return a.benchIsolation(cmd, &f)
 			}
 			return a.bench(cmd, &f)
@@ -64,6 +72,7 @@ that forks for each job. The interpreter needs numpy and RestrictedPython for al
 	flags.Float64Var(&f.size, "size", 1, "multiplies the number of jobs")
 	flags.IntVar(&f.bare, "bare", runtime.NumCPU(), "bare loops, where a named server's workers have as many interpreters")
 	flags.IntVar(&f.bareNice, "bare-nice", 0, "steps of nice(2) by which the bare loops' driver yields to them, as --nice does")
+	f.scale.add(flags)
 	flags.BoolVar(&f.json, "json", false, "print the report as JSON")
 	cmd.AddCommand(newBareDriverCommand(a))
 	return cmd
@@ -89,16 +98,17 @@ func newBareDriverCommand(a *app) *cobra.Command {
 	return cmd
 }
 
-// bareDriver is the command above. It is started before this process lowers its own
+// startBare starts the command above. It has to be called before this process lowers its own
 // priority, which a child would inherit.
-func bareDriver(ctx context.Context, python string, interpreters, nice int, limit benchmark.Limit) (*exec.Cmd, error) {
+func startBare(ctx context.Context, python string, interpreters, nice int, limit benchmark.Limit) (*benchmark.Bare, error) {
 	molt, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("cannot find molt's own program, which drives the bare loops: %w", err)
 	}
-	return exec.CommandContext(ctx, molt, "bench", "bare", "--python", python,
+	driver := exec.CommandContext(ctx, molt, "bench", "bare", "--python", python,
 		"--interpreters", fmt.Sprint(interpreters), "--nice", fmt.Sprint(nice),
-		fmt.Sprintf("--fork=%t", limit.Fork), "--preload", strings.Join(limit.Preload, ",")), nil
+		fmt.Sprintf("--fork=%t", limit.Fork), "--preload", strings.Join(limit.Preload, ","))
+	return benchmark.StartBare(driver, interpreters)
 }
 
 func workloadNames() []string {
@@ -127,11 +137,7 @@ func (a *app) bench(cmd *cobra.Command, f *benchFlags) (err error) {
 		}
 		python, interpreters = pool.Python, pool.Interpreters
 	}
-	driver, err := bareDriver(ctx, python, interpreters, f.bareNice, benchmark.Limit{})
-	if err != nil {
-		return err
-	}
-	bare, err := benchmark.StartBare(driver, interpreters)
+	bare, err := startBare(ctx, python, interpreters, f.bareNice, benchmark.Limit{})
 	if err != nil {
 		return err
 	}

@@ -45,11 +45,7 @@ func (a *app) benchIsolation(cmd *cobra.Command, f *benchFlags) (err error) {
 		if o.Bare[row.Limit.String()] != nil {
 			continue
 		}
-		driver, err := bareDriver(ctx, cfg.Pools[0].Python, cfg.Pools[0].Interpreters, f.bareNice, row.Limit)
-		if err != nil {
-			return err
-		}
-		bare, err := benchmark.StartBare(driver, cfg.Pools[0].Interpreters)
+		bare, err := startBare(ctx, cfg.Pools[0].Python, cfg.Pools[0].Interpreters, f.bareNice, row.Limit)
 		if err != nil {
 			return err
 		}

@@ -137,27 +137,12 @@ func (s *session) startEmbedded(ctx context.Context, o embednats.Options, cfg co
 	if err != nil {
 		return err
 	}
-	if s.scratch, err = newScratch(cfg.WorkDir); err != nil {
-		return withCode(exitInfra, err)
-	}
-	if err := s.scratch.letPass(cfg.Pools); err != nil {
+	if err := s.startServer(o, cfg); err != nil {
 		return withCode(exitInfra, err)
 	}
 	wcfg.WorkDir = s.scratch.dir
-	if o.StoreDir == "" {
-		o.StoreDir = filepath.Join(s.scratch.dir, "store")
-		if err := os.Mkdir(o.StoreDir, 0o700); err != nil {
-			return withCode(exitInfra, fmt.Errorf("cannot make the store: %w", err))
-		}
-	}
-	if s.server, err = embednats.Start(o); err != nil {
+	if s.workerConn, err = s.connect(wcfg.Name); err != nil {
 		return withCode(exitInfra, err)
-	}
-	for name, nc := range map[string]**nats.Conn{"molt client": &s.nc, wcfg.Name: &s.workerConn} {
-		to := queue.Connection{Name: name, URL: s.server.URL(), Token: s.server.Token()}
-		if *nc, err = queue.Connect(to); err != nil {
-			return withCode(exitInfra, err)
-		}
 	}
 	// The worker outlives ctx, so that an interrupted command can let it finish
 	// what runs; only its start ends with ctx.
@@ -174,6 +159,32 @@ func (s *session) startEmbedded(ctx context.Context, o embednats.Options, cfg co
 		return startError(err)
 	}
 	return nil
+}
+
+// startServer starts the embedded server and connects the client.
+func (s *session) startServer(o embednats.Options, cfg configs.Config) (err error) {
+	if s.scratch, err = newScratch(cfg.WorkDir); err != nil {
+		return err
+	}
+	if err := s.scratch.letPass(cfg.Pools); err != nil {
+		return err
+	}
+	if o.StoreDir == "" {
+		o.StoreDir = filepath.Join(s.scratch.dir, "store")
+		if err := os.Mkdir(o.StoreDir, 0o700); err != nil {
+			return fmt.Errorf("cannot make the store: %w", err)
+		}
+	}
+	if s.server, err = embednats.Start(o); err != nil {
+		return err
+	}
+	s.nc, err = s.connect("molt client")
+	return err
+}
+
+// connect returns a connection to the embedded server.
+func (s *session) connect(name string) (*nats.Conn, error) {
+	return queue.Connect(queue.Connection{Name: name, URL: s.server.URL(), Token: s.server.Token()})
 }
 
 // startError says why a worker does not start. What the server holds against it

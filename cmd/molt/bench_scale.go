@@ -1,0 +1,101 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/seed-0f8c9bb6/molt/cmd/molt/benchmark"
+	"github.com/seed-0f8c9bb6/molt/queue"
+	"github.com/seed-0f8c9bb6/molt/queue/embednats"
+)
+
+// What bench --scale measures, before --size.
+const (
+	scaleInterpreters = 8
+	scaleBacklog      = 1_000_000
+)
+
+// scaleFlags are the flags of bench --scale.
+type scaleFlags struct {
+	on       bool
+	workers  []int
+	ackWaits []time.Duration
+}
+
+func (s *scaleFlags) add(flags *pflag.FlagSet) {
+	flags.BoolVar(&s.on, "scale", false, "measure more workers, a long queue and a worker's death instead")
+	flags.IntSliceVar(&s.workers, "workers", []int{1, 2, 4, 8}, "with --scale: numbers of workers, of 8 interpreters each")
+	flags.DurationSliceVar(&s.ackWaits, "ack-wait", []time.Duration{2 * time.Second, 10 * time.Second},
+		"with --scale: the ack_wait of pools whose worker is killed")
+}
+
+func (s *scaleFlags) check() error {
+	if len(s.workers) == 0 || !slices.IsSorted(s.workers) || s.workers[0] < 1 {
+		return usageErrorf("--workers must be numbers above 0, in ascending order")
+	}
+	if slices.ContainsFunc(s.ackWaits, func(d time.Duration) bool { return d < time.Second }) {
+		return usageErrorf("--ack-wait must be at least 1s")
+	}
+	return nil
+}
+
+// benchScale measures with workers in processes of their own.
+func (a *app) benchScale(cmd *cobra.Command, f *benchFlags) (err error) {
+	ctx := cmd.Context()
+	if _, err := f.chosen(); err != nil {
+		return err
+	}
+	if err := f.scale.check(); err != nil {
+		return err
+	}
+	cfg, err := a.sessionSettings(cmd, &f.session, 0)
+	if err != nil {
+		return err
+	}
+	if serverNamed(cfg) {
+		return usageErrorf("bench --scale starts its own workers on an embedded server: leave out --server, NATS_URL and what else names one")
+	}
+	pool := cfg.Pools[0]
+	if !cmd.Flags().Changed("budget") {
+		pool.Budget.Executions = 0
+	}
+	// Workers are ended with the thread that started them.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	bare, err := startBare(ctx, pool.Python, pool.Interpreters, f.bareNice, benchmark.Limit{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, bare.Stop()) }()
+	s := &session{cfg: cfg}
+	defer func() { err = errors.Join(err, s.close()) }()
+	if err := s.startServer(embednats.Options{StoreDir: f.session.store, Private: true}, cfg); err != nil {
+		return withCode(exitInfra, err)
+	}
+	if s.client, err = queue.NewClient(s.nc, queue.ClientOptions{}); err != nil {
+		return err
+	}
+	report, err := benchmark.Scale(ctx, benchmark.ScaleOptions{
+		Options: benchmark.Options{
+			Client: s.client, Bare: bare, Rounds: f.rounds, Scale: f.size, Window: f.window,
+			Progress: func(what string) { a.notef("bench: %s", what) },
+		},
+		Crew:    &crew{dir: s.scratch.dir, server: s.server, pool: pool, nice: cfg.Nice},
+		Workers: f.scale.workers, Interpreters: scaleInterpreters,
+		Backlog: int(scaleBacklog * f.size), AckWaits: f.scale.ackWaits,
+	})
+	if err != nil {
+		return fmt.Errorf("cannot finish the benchmark: %w", err)
+	}
+	if f.json {
+		return json.NewEncoder(a.Out).Encode(report)
+	}
+	return report.WriteTable(a.Out)
+}

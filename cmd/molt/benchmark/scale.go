@@ -1,0 +1,194 @@
+package benchmark
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"github.com/seed-0f8c9bb6/molt/queue"
+)
+
+// Crew starts worker processes on the server of the client.
+type Crew interface {
+	Start(ctx context.Context, name string, p CrewPool) (CrewMember, error)
+}
+
+// CrewPool is the one pool that a worker of a crew serves.
+type CrewPool struct {
+	Name         string
+	Interpreters int
+	AckWait      time.Duration
+}
+
+// CrewMember is a worker process.
+type CrewMember interface {
+	// Stop lets it drain.
+	Stop() error
+	// Kill ends it with SIGKILL.
+	Kill() error
+	// RSS is its resident memory, in bytes, without that of its interpreters.
+	RSS() (int64, error)
+}
+
+// ScaleOptions configure the measurements of scale.
+type ScaleOptions struct {
+	Options
+	Crew Crew
+	// Workers are the numbers of workers that are compared, in ascending order;
+	// Interpreters is how many each has.
+	Workers      []int
+	Interpreters int
+	// Backlog is how many jobs are queued before a worker starts.
+	Backlog int
+	// AckWaits are the pools' whose worker is killed.
+	AckWaits []time.Duration
+}
+
+// ScaleReport is what the measurements of scale found.
+type ScaleReport struct {
+	Waiting    []WorkersReport    `json:"waiting"`
+	Backlog    BacklogReport      `json:"backlog"`
+	Tiny       WorkloadReport     `json:"tiny"`
+	Redelivery []RedeliveryReport `json:"redelivery"`
+}
+
+// WorkersReport is the throughput of so many workers with jobs that wait.
+type WorkersReport struct {
+	Workers int     `json:"workers"`
+	Slots   int     `json:"slots"`
+	Rate    float64 `json:"jobs_per_second"`
+	// OfLinear is the rate's ratio to that of the first number of workers,
+	// multiplied; OfIdeal its ratio to that of slots that never wait for a job.
+	OfLinear float64 `json:"of_linear"`
+	OfIdeal  float64 `json:"of_ideal"`
+}
+
+// waitingMS is how long a waiting job sleeps, in milliseconds.
+const waitingMS = 50
+
+var waiting = Workload{
+	Name: "waiting", Body: fmt.Sprintf("import time; time.sleep(%g); print('slept')", waitingMS/1000.0), Stdout: "slept\n",
+}
+
+// waitingRounds is how many jobs each slot gets in a round.
+const waitingRounds = 60
+
+// Scale measures what more workers, a long queue and a worker's death cost.
+func Scale(ctx context.Context, o ScaleOptions) (ScaleReport, error) {
+	var r ScaleReport
+	var err error
+	if r.Waiting, err = o.waiting(ctx); err != nil {
+		return r, fmt.Errorf("waiting jobs: %w", err)
+	}
+	if r.Tiny, err = o.tiny(ctx); err != nil {
+		return r, fmt.Errorf("tiny jobs: %w", err)
+	}
+	for _, wait := range o.AckWaits {
+		one, err := o.redelivery(ctx, wait)
+		if err != nil {
+			return r, fmt.Errorf("redelivery: %w", err)
+		}
+		r.Redelivery = append(r.Redelivery, one)
+	}
+	if r.Backlog, err = o.backlog(ctx); err != nil {
+		return r, fmt.Errorf("backlog: %w", err)
+	}
+	return r, nil
+}
+
+// waiting adds worker after worker and measures at each number that is asked for.
+func (o ScaleOptions) waiting(ctx context.Context) (reports []WorkersReport, err error) {
+	pool := CrewPool{Name: "waiting", Interpreters: o.Interpreters, AckWait: queue.DefaultAckWait}
+	o.Pool = pool.Name
+	var crew []CrewMember
+	defer func() { err = errors.Join(err, stopAll(crew)) }()
+	for _, workers := range o.Workers {
+		for len(crew) < workers {
+			member, err := o.Crew.Start(ctx, fmt.Sprintf("waiting-%d", len(crew)), pool)
+			if err != nil {
+				return nil, err
+			}
+			crew = append(crew, member)
+		}
+		slots := workers * o.Interpreters
+		jobs := max(int(float64(slots*waitingRounds)*o.Options.Scale), slots)
+		o.Window = 4 * slots
+		var rates []float64
+		for round := range o.Rounds + 1 {
+			o.Progress(fmt.Sprintf("waiting: %d workers, round %d of %d", workers, round, o.Rounds))
+			n := jobs
+			if round == 0 {
+				n = 4 * slots
+			}
+			rate, _, err := o.queueRate(ctx, waiting, n, queue.NewID())
+			if err != nil {
+				return nil, err
+			}
+			if round > 0 {
+				rates = append(rates, rate)
+			}
+		}
+		r := WorkersReport{Workers: workers, Slots: slots, Rate: median(rates)}
+		r.OfIdeal = r.Rate / (float64(slots) * 1000 / waitingMS)
+		reports = append(reports, r)
+		reports[len(reports)-1].OfLinear = r.Rate / (reports[0].Rate * float64(workers) / float64(reports[0].Workers))
+	}
+	return reports, nil
+}
+
+// tiny measures tiny jobs against the bare limit, as the command without --scale does,
+// but with the worker in a process of its own.
+func (o ScaleOptions) tiny(ctx context.Context) (r WorkloadReport, err error) {
+	pool := CrewPool{Name: "tiny", Interpreters: o.Bare.loops, AckWait: queue.DefaultAckWait}
+	member, err := o.Crew.Start(ctx, "tiny", pool)
+	if err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, member.Stop()) }()
+	o.Pool = pool.Name
+	report, err := Run(ctx, o.Options, Workloads[:1])
+	if err != nil {
+		return r, err
+	}
+	return report.Workloads[0], nil
+}
+
+func stopAll(crew []CrewMember) error {
+	var errs []error
+	for _, member := range crew {
+		errs = append(errs, member.Stop())
+	}
+	return errors.Join(errs...)
+}
+
+// WriteTable prints the report for people.
+func (r ScaleReport) WriteTable(w io.Writer) error {
+	fmt.Fprintf(w, "jobs that wait for %d ms, by number of workers\n\n", waitingMS)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "workers\tslots\tjobs/s\tof linear\tof ideal\t")
+	for _, l := range r.Waiting {
+		fmt.Fprintf(t, "%d\t%d\t%.0f\t%.2f\t%.2f\t\n", l.Workers, l.Slots, l.Rate, l.OfLinear, l.OfIdeal)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "\ntiny jobs: %.0f jobs/s, bare limit %.0f, ratio %.2f\n\n", r.Tiny.Rate, r.Tiny.BareRate, r.Tiny.Ratio)
+	for _, d := range r.Redelivery {
+		fmt.Fprintf(w, "a worker was killed with %d jobs: they ran elsewhere after %.2f to %.2f s (ack_wait %.0f s)\n",
+			d.Jobs, d.FirstS, d.LastS, d.AckWaitS)
+	}
+	b := r.Backlog
+	fmt.Fprintf(w, "\n%d tiny jobs were queued before the worker started; the same jobs by tenths\n\n", b.Jobs)
+	fmt.Fprintln(t, "tenth\tjobs/s\tworker's memory, MiB\t")
+	for i, l := range b.Tenths {
+		fmt.Fprintf(t, "%d\t%.0f\t%.1f\t\n", i+1, l.Rate, float64(l.RSSBytes)/(1<<20))
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(w, "\nlast to first tenth: throughput %.2f, memory %.2f\n", b.LastToFirst, b.MemoryLastToFirst)
+	return err
+}
