@@ -96,19 +96,30 @@ func TestHardMemoryBudget(t *testing.T) {
 // process that was forked from a large one from its start.
 func TestPeaksDoNotCount(t *testing.T) {
 	t.Parallel()
-	s := oneSlot(t, "shared", 1, worker.Budget{Memory: worker.MemoryLimit{Bytes: 96 << 20}, MinLifetime: time.Millisecond})
-	peak := s.run(queue.Job{Code: "import time\nkept = b'x' * (192 << 20)\ntime.sleep(0.5)\ndel kept"})
-	if peak.Status != queue.StatusOK {
-		t.Fatalf("%+v", peak)
-	}
-	for n := range 20 {
-		r := s.run(queue.Job{ID: fmt.Sprint(n), Code: "import time; time.sleep(0.03)"})
-		if r.Worker.Generation != 1 {
-			t.Fatalf("job %d ran on generation %d: %+v", n, r.Worker.Generation, s.slot().LastRecycle)
-		}
-		if r.Usage.MaxRSSBytes < 192<<20 {
-			t.Fatalf("the peak is %d bytes", r.Usage.MaxRSSBytes)
-		}
+	for _, mode := range []string{"shared", "reset", "fork"} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			s := oneSlot(t, mode, 1, worker.Budget{Memory: worker.MemoryLimit{Bytes: 96 << 20}, MinLifetime: time.Millisecond})
+			peak := s.run(queue.Job{ID: "peak", Code: "import time\nkept = b'x' * (300 << 20)\ntime.sleep(0.3)\ndel kept"})
+			if peak.Status != queue.StatusOK || peak.Usage.MaxRSSBytes < 300<<20 {
+				t.Fatalf("%+v, %+v", peak, peak.Usage)
+			}
+			// Neither the one that had it is replaced for it, nor those that follow.
+			for generation := 1; generation <= 2; generation++ {
+				for n := range 10 {
+					r := s.run(queue.Job{ID: fmt.Sprint(generation, n), Code: "import time; time.sleep(0.03)"})
+					if r.Worker.Generation != generation {
+						t.Fatalf("job %d ran on generation %d: %+v", n, r.Worker.Generation, s.slot().LastRecycle)
+					}
+				}
+				if err := s.worker.RecyclePool(testContext(t), "default"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := s.worker.Status().Pools[0].Counts; got.Recycled() != 2 || got.Recycles[worker.RecycleRequested] != 2 {
+				t.Errorf("%+v", got.Recycles)
+			}
+		})
 	}
 }
 
@@ -134,17 +145,24 @@ func TestLargeJobsWithABudgetOfOne(t *testing.T) {
 		t.Run(fmt.Sprint(spares, " spares"), func(t *testing.T) {
 			t.Parallel()
 			s := oneSlot(t, "shared", spares, worker.Budget{Executions: 1})
-			const size = 7 << 20
+			const size, jobs = 8<<20 - 8192, 12 // as much as the server takes in a message
+			var tickets []queue.Ticket
+			for n := range jobs {
+				if n >= 6 { // what the pool's stream has room for
+					s.wait(tickets[n-6])
+				}
+				tickets = append(tickets, s.submit(queue.Job{ID: fmt.Sprint(n), Code: "len('" + strings.Repeat("x", size) + "')"}))
+			}
 			generations := map[int]bool{}
-			for n := range 4 {
-				r := s.run(queue.Job{ID: fmt.Sprint(n), Code: "len('" + strings.Repeat("x", size) + "')"})
+			for n, ticket := range tickets {
+				r := s.wait(ticket)
 				if r.Status != queue.StatusOK || string(r.Value) != fmt.Sprint(size) || r.Attempt != 1 || r.Worker.Execution != 1 {
 					t.Fatalf("job %d: %s, value %s, attempt %d, execution %d, %+v", n, r.Status, r.Value, r.Attempt, r.Worker.Execution, r.Error)
 				}
 				generations[r.Worker.Generation] = true
 			}
-			if len(generations) != 4 {
-				t.Errorf("4 jobs ran on %d generations", len(generations))
+			if len(generations) != jobs {
+				t.Errorf("%d jobs ran on %d generations", jobs, len(generations))
 			}
 		})
 	}

@@ -121,6 +121,7 @@ func (in *intake) accept(m *nats.Msg) *queue.Delivery {
 // close withdraws the requests and gives back everything that has not started.
 func (in *intake) close() {
 	p := in.pool
+	p.giveBackWaiting() // first: the server may take its time below
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	if err := in.source.Close(ctx); err != nil {
@@ -132,6 +133,10 @@ func (in *intake) close() {
 			p.giveBack(d, "drained")
 		}
 	}
+}
+
+// giveBackWaiting gives back the jobs that wait for a slot.
+func (p *pool) giveBackWaiting() {
 	for _, d := range p.backlog.all() {
 		p.giveBack(d, "drained")
 	}

@@ -17,6 +17,9 @@ const (
 	stageDrained
 )
 
+// errUnhealthy: interpreters could not be started, so often that it is no accident.
+var errUnhealthy = errors.New("unhealthy")
+
 // begin begins a shift: interpreters are started. The caller waits until one is ready and
 // starts the intake, or drains the pool.
 func (p *pool) begin() error {
@@ -87,7 +90,7 @@ func (p *pool) ready() error {
 	}
 	trouble, _ := nursery.look()
 	if trouble.failures >= p.cfg.unhealthyAfter() {
-		return fmt.Errorf("unhealthy: %d starts of interpreters failed in a row: %w", trouble.failures, trouble.err)
+		return fmt.Errorf("%w: %d starts of interpreters failed in a row: %w", errUnhealthy, trouble.failures, trouble.err)
 	}
 	if !p.able() {
 		return errors.New("no interpreter is up")
@@ -133,14 +136,14 @@ func (p *pool) drain(ctx context.Context, forGood bool) error {
 // endShift stops the pool in order: fetching, waiting jobs, running jobs, interpreters,
 // settlements.
 func (p *pool) endShift() {
-	p.intakeWG.Wait()
 	deadline := time.AfterFunc(p.worker.cfg.DrainTimeout, func() { p.stopRunning(ErrDrainDeadline) })
+	p.intakeWG.Wait()
+	// What was being looked up when the drain began has come to the backlog since; it
+	// must not wait for the jobs that run.
+	p.giveBackWaiting()
 	p.slotsWG.Wait()
 	deadline.Stop()
 	p.stopRunning(errStopped)
-	for _, d := range p.backlog.all() {
-		p.giveBack(d, "drained")
-	}
 	p.nursery.stop()
 	p.nurseryWG.Wait()
 	p.recycles.flush()

@@ -45,6 +45,9 @@ func newSlot(p *pool, number int) *slot {
 func (s *slot) run() {
 	s.event(s.life.onBegin())
 	for {
+		if s.pool.fetching.Err() != nil {
+			s.event(s.life.onDrain())
+		}
 		switch s.life.state {
 		case StateStarting, StateBackoff:
 			s.awaitInterpreter()
@@ -128,7 +131,13 @@ func (s *slot) next() {
 	}
 	select {
 	case <-s.pool.backlog.tokens:
-		if d := s.pool.backlog.take(); d != nil {
+		d := s.pool.backlog.take()
+		switch {
+		case d == nil:
+		case s.pool.fetching.Err() != nil:
+			// select chose the job, though the drain has begun.
+			s.pool.giveBack(d, "drained")
+		default:
 			s.execute(d, false)
 		}
 	case one := <-successors:

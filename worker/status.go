@@ -47,8 +47,8 @@ type PoolStatus struct {
 	Name      string `json:"name"`
 	Isolation string `json:"isolation"`
 	Python    string `json:"python,omitempty"`
-	// State is "starting", "serving", "unhealthy", "draining" or "drained";
-	// Reason says why it does not serve.
+	// State is "starting" while no interpreter is up, "serving", "unhealthy" when
+	// interpreters can't be started, "draining" or "drained"; Reason says what is wrong.
 	State  string `json:"state"`
 	Reason string `json:"reason,omitempty"`
 	// Waiting counts the jobs that the worker has fetched and not started,
@@ -144,8 +144,10 @@ func (p *pool) phase() (state, reason string) {
 		return "serving", ""
 	case stage == stageNew:
 		return "starting", ""
-	case stage == stageServing:
+	case errors.Is(err, errUnhealthy):
 		return "unhealthy", err.Error()
+	case stage == stageServing:
+		return "starting", err.Error()
 	case stage == stageDrained:
 		return "drained", ""
 	}

@@ -36,8 +36,8 @@ func newDrainCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "drain WORKER",
 		Short: "Drain a worker or one of its pools, resume it, or replace its interpreters",
-		Long: `Drain the worker of that name, or every worker with "all": as after SIGTERM it
-takes no more jobs, finishes those that run up to its drain timeout, gives the
+		Long: `Drain the worker of that name or service id, or every worker with "all": as after
+SIGTERM it takes no more jobs, finishes those that run up to its drain timeout, gives the
 rest back, and its process exits with 0.
 
 --pool drains one pool and leaves the worker running; --resume lets drained pools
@@ -46,7 +46,8 @@ another, while jobs go on. Both take --pool, or mean all pools.
 
 The command waits until it is done, and says how it went. When --timeout passes
 the exit code is 5, and the worker goes on with what it was asked for. Jobs that
-were killed at the worker's drain timeout make it 7, an unknown worker 6.`,
+were killed at the worker's drain timeout make it 7, an unknown worker 6, and a
+user who may not ask for it 4.`,
 		Args: exactlyOne(`give a worker's name, or "all"; molt status lists them`),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.drain(cmd, &f, args[0]) },
 	}
@@ -112,6 +113,9 @@ func (a *app) drain(cmd *cobra.Command, f *drainFlags, who string) error {
 		group.Go(func() { errs[i] = a.order(ctx, fleet, m, f) })
 	}
 	group.Wait()
+	if cmd.Context().Err() != nil {
+		return context.Cause(cmd.Context())
+	}
 	return worst(errs)
 }
 
@@ -141,16 +145,12 @@ func worst(errs []error) error {
 		return nil
 	}
 	code := 0
-	for _, rank := range []int{exitPending, exitDrain, exitUnknown, exitFailure} {
+	for _, rank := range []int{exitPending, exitDrain, exitNoServer, exitUnknown, exitFailure} {
 		for _, err := range errs {
-			var exit *exitError
-			if err != nil && (errors.As(err, &exit) && exit.code == rank || !errors.As(err, &exit) && rank == exitFailure) {
+			if err != nil && exitCode(context.Background(), err) == rank {
 				code = rank
 			}
 		}
-	}
-	if code == exitFailure {
-		return joined
 	}
 	return withCode(code, joined)
 }
@@ -162,16 +162,11 @@ func (a *app) order(ctx context.Context, f *fleet, m member, flags *drainFlags) 
 	if err != nil {
 		return err
 	}
-	answers := make(chan *nats.Msg, 4)
-	inbox := f.nc.NewInbox()
-	sub, err := f.nc.ChanSubscribe(inbox, answers)
+	answers, end, err := f.ask(ctx, m.subject(action), body, 4)
 	if err != nil {
-		return fmt.Errorf("%s: cannot listen for its answer: %w", m.Name, err)
+		return fmt.Errorf("%s: it can't be asked: %w", m.Name, err)
 	}
-	defer func() { _ = sub.Unsubscribe() }()
-	if err := f.nc.PublishRequest(m.subject(action), inbox, body); err != nil {
-		return fmt.Errorf("%s: cannot be asked: %w", m.Name, err)
-	}
+	defer end()
 	tick := time.NewTicker(drainLook)
 	defer tick.Stop()
 	for {

@@ -37,7 +37,8 @@ const exitCodes = `Exit codes:
     3  the worker's side failed: infra_error, no interpreter or embedded
        server starts, lost results; batch: a job has no result or an infra_error
     4  no NATS server there, or it refuses the user or the connection; JetStream
-       disabled, no such pool, no permission, or a stream of another shape
+       disabled, no such pool, no permission (status and drain too), or a stream
+       of another shape
     5  result: the job is pending (or --timeout passed while waiting for it);
        cancel: nobody has confirmed it yet; drain: not over within --timeout
     6  result, cancel, dead: the job is unknown; status, drain: no such worker found

@@ -30,6 +30,7 @@ const (
 type fleet struct {
 	nc     *nats.Conn
 	prefix string
+	asking sync.Mutex
 }
 
 // member is a worker that was found.
@@ -67,19 +68,14 @@ func (f *fleet) find(ctx context.Context, patience time.Duration) ([]member, err
 	if err != nil {
 		return nil, err
 	}
-	answers := make(chan *nats.Msg, 4096)
-	inbox := f.nc.NewInbox()
-	sub, err := f.nc.ChanSubscribe(inbox, answers)
-	if err != nil {
-		return nil, fmt.Errorf("cannot look for workers: %w", err)
-	}
-	defer func() { _ = sub.Unsubscribe() }()
-	if err := f.nc.PublishRequest(subject, inbox, nil); err != nil {
-		return nil, fmt.Errorf("cannot look for workers: %w", err)
-	}
 	if !f.nc.IsConnected() {
 		return nil, errors.New("cannot look for workers: the connection to NATS is lost, and tried again")
 	}
+	answers, end, err := f.ask(ctx, subject, nil, 4096)
+	if err != nil {
+		return nil, fmt.Errorf("cannot look for workers: %w", err)
+	}
+	defer end()
 	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
 	quiet := make(<-chan time.Time)
@@ -103,6 +99,46 @@ func (f *fleet) find(ctx context.Context, patience time.Duration) ([]member, err
 		slices.SortFunc(found, func(a, b member) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID)) })
 		return found, nil
 	}
+}
+
+// ask sends a request and returns where its answers arrive, at most room of which can wait.
+// That the server permits the request or its answers not is an error of the connection: it
+// comes before the answer to a flush, and belongs to whoever asks at that moment.
+func (f *fleet) ask(ctx context.Context, subject string, body []byte, room int) (answers <-chan *nats.Msg, end func(), err error) {
+	f.asking.Lock()
+	defer f.asking.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, discoverDefault)
+	defer cancel()
+	before := f.nc.LastError()
+	arrived := make(chan *nats.Msg, room)
+	inbox := f.nc.NewInbox()
+	sub, err := f.nc.ChanSubscribe(inbox, arrived)
+	if err != nil {
+		return nil, nil, err
+	}
+	end = func() { _ = sub.Unsubscribe() }
+	if err = f.nc.PublishRequest(subject, inbox, body); err == nil {
+		err = f.nc.FlushWithContext(ctx)
+	}
+	if err == nil {
+		err = forbidden(before, f.nc.LastError(), subject)
+	}
+	if err != nil {
+		end()
+		return nil, nil, err
+	}
+	return arrived, end, nil
+}
+
+// forbidden returns what the server refused since the connection's error was before.
+func forbidden(before, now error, subject string) error {
+	switch {
+	case now == before || !errors.Is(now, nats.ErrPermissionViolation):
+		return nil
+	case strings.Contains(strings.ToLower(now.Error()), "subscription"):
+		return fmt.Errorf("%w: the server refuses the answers: name a prefix that this user may subscribe to with --inbox-prefix", queue.ErrForbidden)
+	}
+	return fmt.Errorf("%w: the server refuses publishing to %s: use an operator's user, or permit it (docs/security.md)", queue.ErrForbidden, subject)
 }
 
 // nobodyThere recognises the server's word that nobody listens at a subject.
@@ -139,6 +175,7 @@ type memberStatus struct {
 	ID string `json:"id"`
 	worker.Status
 	Problem string `json:"problem,omitempty"`
+	err     error  // what Problem says
 }
 
 // statuses asks every member at once.
@@ -152,7 +189,7 @@ func (f *fleet) statuses(ctx context.Context, members []member, patience time.Du
 			status, err := f.status(ctx, m)
 			all[i] = memberStatus{ID: m.ID, Status: status}
 			if err != nil {
-				all[i].Name, all[i].Problem = m.Name, err.Error()
+				all[i].Name, all[i].Problem, all[i].err = m.Name, err.Error(), err
 			}
 		})
 	}
@@ -163,25 +200,34 @@ func (f *fleet) statuses(ctx context.Context, members []member, patience time.Du
 // status asks one member.
 func (f *fleet) status(ctx context.Context, m member) (worker.Status, error) {
 	var s worker.Status
-	answer, err := f.nc.RequestWithContext(ctx, m.subject(worker.ActionStatus), nil)
-	switch {
-	case errors.Is(err, nats.ErrNoResponders):
-		return s, fmt.Errorf("it has ended: %w", err)
-	case err != nil:
-		return s, fmt.Errorf("it did not answer: %w", err)
+	answers, end, err := f.ask(ctx, m.subject(worker.ActionStatus), nil, 1)
+	if err != nil {
+		return s, fmt.Errorf("it can't be asked: %w", err)
 	}
-	if err := json.Unmarshal(answer.Data, &s); err != nil {
-		return s, fmt.Errorf("it answered what this molt does not understand: %w: use the worker's version", err)
+	defer end()
+	select {
+	case answer := <-answers:
+		if nobodyThere(answer) {
+			return s, errEnded
+		}
+		if err := json.Unmarshal(answer.Data, &s); err != nil {
+			return s, fmt.Errorf("it answered what this molt does not understand: %w: use the worker's version", err)
+		}
+		return s, nil
+	case <-ctx.Done():
+		return s, fmt.Errorf("it did not answer: %w", context.Cause(ctx))
 	}
-	return s, nil
 }
+
+// errEnded: nobody listens where a worker was found.
+var errEnded = errors.New("it has ended")
 
 // gone reports whether the member is known to have ended.
 func (f *fleet) gone(ctx context.Context, m member) bool {
 	ctx, cancel := context.WithTimeout(ctx, discoverDefault)
 	defer cancel()
 	_, err := f.status(ctx, m)
-	return errors.Is(err, nats.ErrNoResponders)
+	return errors.Is(err, errEnded)
 }
 
 // choose returns the members of that name or id, or all.

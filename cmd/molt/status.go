@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/seed-0f8c9bb6/molt/queue"
 	"github.com/seed-0f8c9bb6/molt/worker"
 )
 
@@ -34,7 +36,8 @@ every interpreter its state, executions, memory, loaded modules, age, and why th
 one before it was replaced. WORKER, a name, shows that one alone.
 
 --watch shows it anew every --interval, in place on a terminal, until Ctrl-C.
-When no worker is found the exit code is 6.`,
+WORKER may also be a service id, as nats micro ls and --json show it. When no
+worker is found the exit code is 6, when this user may not look 4.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return fmt.Errorf("%d arguments: give one worker's name, or none for all", len(args))
@@ -85,7 +88,7 @@ func (a *app) status(cmd *cobra.Command, f *statusFlags, args []string) error {
 			return fmt.Errorf("cannot write the status: %w", err)
 		}
 		if !f.watch {
-			return nil
+			return look.refusal()
 		}
 		select {
 		case <-time.After(time.Duration(f.interval)):
@@ -106,6 +109,16 @@ func (f *fleet) look(ctx context.Context, who string, patience time.Duration) (f
 	}
 	look.Workers = f.statuses(ctx, members, patience)
 	return look, nil
+}
+
+// refusal says that there is a worker which this user may not ask.
+func (s fleetStatus) refusal() error {
+	for _, w := range s.Workers {
+		if errors.Is(w.err, queue.ErrForbidden) {
+			return fmt.Errorf("%s: %w", w.Name, w.err)
+		}
+	}
+	return nil
 }
 
 // showLook prints one look; of a watched fleet also that nobody is there.
