@@ -23,6 +23,7 @@ type batchFlags struct {
 	output  string
 	name    string
 	fresh   bool
+	room    durationFlag
 }
 
 func newBatchCommand(a *app) *cobra.Command {
@@ -49,6 +50,7 @@ settings, so that the results of something else are never mistaken for these;
 	flags.StringVarP(&f.output, "output", "o", "-", "results `FILE`; -: standard output")
 	flags.StringVar(&f.name, "name", "", "the batch's name (default: of file name and content)")
 	flags.BoolVar(&f.fresh, "fresh", false, "forget earlier results and run every job again")
+	flags.Var(&f.room, "wait-for-room", "give up when the pool has been full for so long (default: never)")
 	return cmd
 }
 
@@ -82,6 +84,7 @@ func (a *app) batch(cmd *cobra.Command, f *batchFlags, path string) error {
 // runBatch runs what has no result yet.
 func (a *app) runBatch(ctx context.Context, cfg configs.Config, f *batchFlags, jobs *jobsFile, out *resultsFile) error {
 	b := newBatchRun(a, jobs, out, f.session.pool)
+	b.room = time.Duration(f.room)
 	a.notef("batch %s: %d jobs, pool %s", out.batch, len(jobs.lines), f.session.pool)
 	if n := b.before; n > 0 {
 		a.notef("%d of them are done: their results are in %s", n, out.path)

@@ -40,7 +40,8 @@ type batchRun struct {
 	client   *queue.Client
 	progress *progress
 	began    time.Time
-	before   int // jobs whose results an earlier run wrote
+	before   int           // jobs whose results an earlier run wrote
+	room     time.Duration // how long the pool may be full; 0: for ever
 
 	places   chan struct{} // a place for each job under way
 	caughtUp chan struct{} // closed when earlier results have been read
@@ -200,7 +201,8 @@ func (b *batchRun) take(r queue.Result) error {
 }
 
 // submit publishes every job that has no result, in the file's order, and
-// starts again at the first one that a full pool refused.
+// starts again at the first one that a full pool refused; when that has been the
+// same one for longer than room, it gives up.
 func (b *batchRun) submit(ctx context.Context) error {
 	if err := b.awaitStored(ctx); err != nil {
 		return err
@@ -208,10 +210,10 @@ func (b *batchRun) submit(ctx context.Context) error {
 	retry := backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(50*time.Millisecond),
 		backoff.WithMaxInterval(2*time.Second),
-		backoff.WithMaxElapsedTime(0))
+		backoff.WithMaxElapsedTime(b.room))
 	told := false
 	for from := 0; from < len(b.states); {
-		refused, err := b.publish(ctx, from)
+		refused, full, err := b.publish(ctx, from)
 		if err != nil || refused < 0 {
 			return err
 		}
@@ -223,7 +225,11 @@ func (b *batchRun) submit(ctx context.Context) error {
 			told = true
 			b.app.notef("pool %s is full: publishing goes on as workers catch up", b.pool)
 		}
-		if err := pause(ctx, retry.NextBackOff()); err != nil {
+		wait := retry.NextBackOff()
+		if wait == backoff.Stop {
+			return fmt.Errorf("cannot go on: line %d: no room within --wait-for-room %v: %w", b.jobs.lines[from].number, b.room, full)
+		}
+		if err := pause(ctx, wait); err != nil {
 			return err
 		}
 	}
@@ -246,8 +252,8 @@ func (b *batchRun) awaitStored(ctx context.Context) error {
 }
 
 // publish sends the jobs from the index on. It returns the index of the first
-// one that a full pool refused, or -1.
-func (b *batchRun) publish(ctx context.Context, from int) (refused int, err error) {
+// one that a full pool refused, and what was said of it; or -1.
+func (b *batchRun) publish(ctx context.Context, from int) (refused int, full, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	refused = -1
@@ -259,7 +265,7 @@ func (b *batchRun) publish(ctx context.Context, from int) (refused int, err erro
 		case s.Err == nil:
 			return true
 		case errors.Is(s.Err, queue.ErrPoolFull):
-			refused = index
+			refused, full = index, s.Err
 		default:
 			failure = fmt.Errorf("cannot submit line %d: %w", b.jobs.lines[index].number, s.Err)
 		}
@@ -269,11 +275,11 @@ func (b *batchRun) publish(ctx context.Context, from int) (refused int, err erro
 	})
 	switch {
 	case failure != nil:
-		return -1, failure
+		return -1, nil, failure
 	case errors.Is(err, errRoundOver), refused >= 0:
-		return refused, nil
+		return refused, full, nil
 	}
-	return -1, err
+	return -1, nil, err
 }
 
 // errRoundOver ends one round of publishing.

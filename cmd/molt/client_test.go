@@ -4,6 +4,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/seed-0f8c9bb6/molt/queue"
 	"github.com/seed-0f8c9bb6/molt/queue/embednats"
 )
 
@@ -84,5 +87,60 @@ func TestClientsCannot(t *testing.T) {
 			t.Parallel()
 			test.want.check(t, molt(t, test.args...))
 		})
+	}
+}
+
+func TestSubmitExpiresIn(t *testing.T) {
+	t.Parallel()
+	url, _ := startDev(t, "--no-store")
+	g := newGate(t)
+	want{}.check(t, molt(t, "submit", "--server", url, "-c", g.code()))
+	held := g.entered()
+	want{}.check(t, molt(t, "submit", "--server", url, "--id", "soon", "--expires-in", "1ms", "-c", "1"))
+	want{}.check(t, molt(t, "submit", "--server", url, "--id", "later", "--expires-in", "1h", "-c", "1"))
+	if err := held.Close(); err != nil {
+		t.Fatal(err)
+	}
+	want{code: exitRefused, stderr: []string{"expired"}}.check(t, molt(t, "result", "--server", url, "--wait", "--output", "soon"))
+	want{}.check(t, molt(t, "result", "--server", url, "--wait", "--output", "later"))
+}
+
+// A full pool is an error that explains itself, or is waited for when asked.
+func TestWaitForRoom(t *testing.T) {
+	t.Parallel()
+	url := startServer(t, embednats.Options{})
+	nc, err := queue.Connect(queue.Connection{URL: url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	subjects, err := queue.NewSubjects("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := queue.PoolStream{Pool: "default", Isolation: "reset", AckWait: queue.DefaultAckWait, MaxMsgs: 1}
+	if _, err := queue.EnsurePool(testContext(t), js, subjects, pool); err != nil {
+		t.Fatal(err)
+	}
+	if err := queue.EnsureResults(testContext(t), js, subjects, queue.ResultStreams{}); err != nil {
+		t.Fatal(err)
+	}
+	want{}.check(t, molt(t, "submit", "--server", url, "--id", "first", "-c", "1"))
+	full := []string{"the pool is full", "MOLT_JOBS_default", "maximum messages exceeded", "max_msgs"}
+	want{code: exitFailure, stderr: append(full, "--wait-for-room 1m")}.check(t, molt(t, "submit", "--server", url, "-c", "2"))
+	want{code: exitFailure, stderr: append(full, "100ms")}.check(t, molt(t, "submit", "--server", url, "--wait-for-room", "100ms", "-c", "2"))
+	want{code: exitInfra, stderr: append(full, "--wait-for-room 1m")}.check(t, molt(t, "run", "--server", url, "-c", "2"))
+	jobs := write(t, "jobs.jsonl", `{"code": "1"}`)
+	want{code: exitInfra, stderr: append(full, "line 1", "--wait-for-room 100ms")}.check(t, molt(t, "batch", "--server", url, "--wait-for-room", "100ms", jobs))
+
+	patient := start(t, "submit", "--server", url, "--wait-for-room", "1m", "-c", "2")
+	want{}.check(t, molt(t, "cancel", "--server", url, "first")) // makes room
+	<-patient.done
+	if patient.code != exitOK {
+		t.Errorf("exit code %d: %s", patient.code, patient.stderr)
 	}
 }

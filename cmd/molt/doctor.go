@@ -207,7 +207,7 @@ func (a *app) tryEmbedded(ctx context.Context, cfg configs.Config) (detail strin
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	r, err := a.waitForResult(ctx, s, cfg.Pools[0].Name, queue.Job{Code: "1 + 1"})
+	r, err := a.waitForResult(ctx, s, &sessionFlags{connectionFlags: connectionFlags{pool: cfg.Pools[0].Name}}, queue.Job{Code: "1 + 1"}, 0)
 	if err != nil {
 		return "", err
 	}

@@ -40,11 +40,11 @@ const exitCodes = `Exit codes:
        disabled, no such pool, no permission (status and drain too), or a stream
        of another shape
     5  result: the job is pending (or --timeout passed while waiting for it);
-       cancel: nobody has confirmed it yet; drain: not over within --timeout
+       cancel, run --deadline: nobody has confirmed it yet; drain: not over within --timeout
     6  result, cancel, dead: the job is unknown; status, drain: no such worker found
     7  worker, dev, drain: jobs were killed at the drain deadline and given back
    65  run: the job was rejected, had expired or was cancelled
-  124  run: the job's time limit ended it
+  124  run: the job's time limit or --deadline ended it
   128+n  run: signal n ended the job's process
   130  interrupted by SIGINT or SIGTERM (worker and dev end with 0)
   137  run: the job ran out of memory

@@ -69,6 +69,7 @@ type connectionFlags struct {
 	inboxPrefix                        string
 	tlsCert, tlsKey, tlsCA             string
 	prefix, namespace, pool            string
+	room                               durationFlag
 }
 
 func (c *connectionFlags) add(flags *pflag.FlagSet) {
@@ -104,6 +105,20 @@ func (c *connectionFlags) addClient(flags *pflag.FlagSet) {
 func (c *connectionFlags) addPool(flags *pflag.FlagSet) {
 	flags.StringVar(&c.pool, "pool", queue.DefaultPool, "pool to publish to")
 	bindEnv(flags, "pool", "MOLT_POOL")
+}
+
+// addRoom defines how long to wait while the pool is full; preset is what holds
+// without the flag.
+func (c *connectionFlags) addRoom(flags *pflag.FlagSet, preset string) {
+	flags.Var(&c.room, "wait-for-room", "while the pool is full, try again for so long (default: "+preset+")")
+}
+
+// roomError adds to the error of a full pool what the caller may do about it.
+func (c *connectionFlags) roomError(err error) error {
+	if errors.Is(err, queue.ErrPoolFull) && c.room == 0 {
+		return fmt.Errorf("%w; --wait-for-room 1m waits for it", err)
+	}
+	return err
 }
 
 // checkNames checks what will be part of subjects; commands that have no such

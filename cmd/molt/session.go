@@ -107,7 +107,7 @@ func (a *app) openSession(ctx context.Context, cfg configs.Config, f *sessionFla
 		err = s.startEmbedded(ctx, embednats.Options{StoreDir: f.store, Private: true}, cfg, log)
 	}
 	if err == nil {
-		s.client, err = queue.NewClient(s.nc, queue.ClientOptions{Prefix: cfg.Prefix, Namespace: f.namespace})
+		s.client, err = queue.NewClient(s.nc, queue.ClientOptions{Prefix: cfg.Prefix, Namespace: f.namespace, FullPatience: time.Duration(f.room)})
 	}
 	if err != nil {
 		return nil, errors.Join(err, s.close())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -16,6 +17,7 @@ type submitFlags struct {
 	job                jobFlags
 	limit              limitFlags
 	id, batch, replyTo string
+	expiresIn          durationFlag
 }
 
 func newSubmitCommand(a *app) *cobra.Command {
@@ -35,11 +37,13 @@ pool serves or will serve.
 	flags := cmd.Flags()
 	f.connection.addClient(flags)
 	f.connection.addPool(flags)
+	f.connection.addRoom(flags, "it is an error")
 	f.job.add(cmd)
 	f.limit.addTo(flags, "the pool's")
 	flags.StringVar(&f.id, "id", "", "the job's id, unique in its batch (default: a new one)")
 	flags.StringVar(&f.batch, "batch", queue.DefaultBatch, "the job's batch")
 	flags.StringVar(&f.replyTo, "reply-to", "", "`SUBJECT` that gets a copy of the result")
+	flags.Var(&f.expiresIn, "expires-in", "the job does not start later than this after its submission (default: it waits as long as it takes)")
 	return cmd
 }
 
@@ -50,6 +54,10 @@ func (a *app) submit(cmd *cobra.Command, f *submitFlags, args []string) error {
 		return err
 	}
 	job.ID, job.Batch, job.ReplyTo = f.id, f.batch, f.replyTo
+	if f.expiresIn > 0 {
+		at := time.Now().Add(time.Duration(f.expiresIn))
+		job.ExpiresAt = &at
+	}
 	if err := queue.ValidateJob(&job); err != nil {
 		return usageErrorf("cannot use this job: %w", err)
 	}
@@ -66,7 +74,7 @@ func (a *app) submit(cmd *cobra.Command, f *submitFlags, args []string) error {
 	}
 	ticket, err := s.client.Submit(ctx, f.connection.pool, job)
 	if err != nil {
-		return fmt.Errorf("cannot submit the job: %w", err)
+		return fmt.Errorf("cannot submit the job: %w", f.connection.roomError(err))
 	}
 	if _, err := fmt.Fprintln(a.Out, ticket.ID); err != nil {
 		return fmt.Errorf("cannot print the id %s: %w", ticket.ID, err)
