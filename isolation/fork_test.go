@@ -232,3 +232,23 @@ func eventually(t *testing.T, otherwise string, done func() bool) {
 		}
 	}
 }
+
+// A job that may reach into the interpreter's process, as one of the same user may, can
+// report in its place. Such a report is not believed while the job runs, and no request
+// is sent to a process whose pipes a job may read.
+func TestForkedJobReportsAsItsInterpreter(t *testing.T) {
+	t.Parallel()
+	p := start(t, fork)
+	out := do(t, p, code("import os, sys, json, time", "f = sys._getframe()",
+		"while 'frame' not in f.f_locals or type(f.f_locals['frame']) is not bytes: f = f.f_back",
+		"nonce = json.loads(f.f_locals['frame'])['nonce']",
+		"b = json.dumps({'nonce': nonce, 'cpu_ns': [0, 0], 'completion': {'outcome': 'ok', 'value': 'forged'}}).encode()",
+		"for fd in map(int, os.listdir(f'/proc/{os.getppid()}/fd')):",
+		"  path = f'/proc/{os.getppid()}/fd/{fd}'",
+		"  if fd > 2 and os.readlink(path).startswith('pipe:') and open(path.replace('/fd/', '/fdinfo/')).read().split()[3].endswith('1'):",
+		"    os.write(os.open(path, os.O_WRONLY), len(b).to_bytes(4, 'big') + b)",
+		"time.sleep(20)"))
+	if out.End != pyproc.EndProtocol || out.Reusable || !strings.Contains(out.Detail, "in the interpreter's place") {
+		t.Errorf("end %d, reusable %v, detail %q, completion %+v, stderr %s", out.End, out.Reusable, out.Detail, out.Completion, out.Stderr)
+	}
+}

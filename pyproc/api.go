@@ -71,8 +71,8 @@ const (
 	// EndProtocol: the process broke the frame protocol; it was killed.
 	EndProtocol
 	// EndNotRun: the job did not start, because the interpreter was already
-	// gone or the worker's side could not prepare it; Detail. The same job
-	// may be given to another interpreter.
+	// gone, an earlier job still ran in it or the worker's side could not prepare
+	// it; Detail. The same job may be given to another interpreter.
 	EndNotRun
 	// EndOverMemory: the caller said, by KillForMemory, that the process holds too
 	// much memory; it was killed. Detail says what was said.

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // Do runs one job and returns when it ended, the process with it unless the outcome
@@ -55,6 +53,9 @@ func (p *Interpreter) begin(req *Request, started time.Time) (*exchange, error) 
 	if p.spoiled != "" {
 		return nil, fmt.Errorf("the interpreter must be replaced: %s", p.spoiled)
 	}
+	if err := p.quiet(); err != nil {
+		return nil, err
+	}
 	var nonce [16]byte
 	hex.Encode(nonce[:], p.nonce())
 	purge := p.dir.changed || len(req.Files) > 0
@@ -85,22 +86,7 @@ func (p *Interpreter) begin(req *Request, started time.Time) (*exchange, error) 
 	}
 	x := p.newExchange(frame, deadline)
 	x.nonce = string(nonce[:])
-	// What a straggler of an earlier job wrote since is nobody's.
-	p.discardOutput()
 	return x, nil
-}
-
-func (p *Interpreter) discardOutput() {
-	fds := p.pollFDs[:2]
-	fds[0] = unix.PollFd{Fd: int32(p.stdout), Events: unix.POLLIN}
-	fds[1] = unix.PollFd{Fd: int32(p.stderr), Events: unix.POLLIN}
-	if n, err := unix.Poll(fds, 0); n == 0 && err == nil {
-		return
-	}
-	for _, fd := range []int{p.stdout, p.stderr} {
-		nobody := capture{fd: fd}
-		nobody.drain(p.scratch)
-	}
 }
 
 func (p *Interpreter) nonce() []byte {
@@ -112,6 +98,7 @@ func (p *Interpreter) nonce() []byte {
 // completed fills in what the report says and readies the interpreter for the next job.
 func (p *Interpreter) completed(x *exchange, out *Outcome) {
 	r := &x.report
+	p.answered = r.Nonce
 	p.note(r)
 	p.frames.shrink()
 	out.Completion = r.Completion

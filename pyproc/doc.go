@@ -74,7 +74,18 @@
 //	the process ends without a report    EndExited or EndSignaled, by its wait status
 //
 // A job that searches the harness's memory for its nonce can forge its own report, and
-// no other job's.
+// no other job's. Where it runs on, the process is killed before the next job is run,
+// which has EndNotRun then and runs in another process:
+//
+//	anything is in the result pipe       before a request is sent
+//	a report with the nonce before       in place of the answer
+//	the request stays in the control     for a second, or until the job's deadline; whatever
+//	pipe: the harness is not back        else happens meanwhile is not the next job's doing
+//	the process has children when a      at once, the job has EndProtocol (of a policy that
+//	report comes                         forks: a job wrote to its parent's pipe)
+//
+// What can't be prevented within one process: a job that takes the harness's place, and
+// reads the next request itself.
 //
 // # Output
 //

@@ -33,6 +33,7 @@ type exchange struct {
 	p        *Interpreter
 	nonce    string // empty: the ready frame is expected
 	unsent   []byte
+	size     int  // of the frame
 	sent     bool // some of the frame
 	progress bool // some of the answer came
 	deadline time.Time
@@ -50,7 +51,7 @@ type verdict struct {
 
 func (p *Interpreter) newExchange(frame []byte, deadline time.Time) *exchange {
 	return &exchange{
-		p: p, unsent: frame, deadline: deadline,
+		p: p, unsent: frame, size: len(frame), deadline: deadline,
 		stdout: capture{fd: p.stdout, limit: p.spec.OutputCap},
 		stderr: capture{fd: p.stderr, limit: p.spec.OutputCap},
 	}
@@ -137,6 +138,9 @@ func (x *exchange) take() (bool, verdict) {
 		if err := x.report.decode(body); err != nil {
 			return true, x.broken("a frame that is not a report: " + err.Error())
 		}
+		if x.nonce != "" && x.report.Nonce == x.p.answered {
+			return true, x.kill(EndNotRun, detailLate)
+		}
 		if x.report.Nonce != x.nonce || (x.nonce == "") != x.report.Ready {
 			x.taint = "a report came that answers no request: the job wrote to the interpreter's descriptors"
 			continue
@@ -146,6 +150,9 @@ func (x *exchange) take() (bool, verdict) {
 		}
 		if x.nonce != "" && x.report.Completion == nil && x.report.Child == nil && x.report.Failed == "" {
 			return true, x.broken("a report without a completion")
+		}
+		if x.p.spec.Forks && x.report.Taint == "" && x.p.hasChildren() {
+			return true, x.broken(detailAhead)
 		}
 		return true, verdict{end: EndCompleted}
 	}
@@ -157,6 +164,7 @@ func (x *exchange) poll(ctx context.Context) verdict {
 	defer x.wakeOn(ctx)()
 	var progress time.Time
 	stops := stopWatch{p: x.p, next: time.Now().Add(stopCheck)}
+	takes := takeWatch{x: x, next: stops.next}
 	fds := x.p.pollFDs[:]
 	for {
 		if ctx.Err() != nil {
@@ -173,7 +181,10 @@ func (x *exchange) poll(ctx context.Context) verdict {
 			return x.timedOut()
 		}
 		if stops.stopped(now) {
-			return x.kill(EndStopped, "a signal had stopped it")
+			return x.stopped()
+		}
+		if takes.stuck(now) {
+			return x.kill(EndNotRun, detailUntaken)
 		}
 		if x.progress {
 			x.progress, progress = false, now
@@ -294,7 +305,7 @@ func (x *exchange) ended() verdict {
 			return v
 		}
 	}
-	if !x.sent {
+	if !x.sent || x.untaken() {
 		return verdict{end: EndNotRun, detail: "the interpreter was gone: " + x.p.cmd.ProcessState.String()}
 	}
 	status, _ := x.p.cmd.ProcessState.Sys().(syscall.WaitStatus)
@@ -307,22 +318,33 @@ func (x *exchange) ended() verdict {
 // timedOut ends a process at its deadline, which one that a signal has stopped could
 // not meet.
 func (x *exchange) timedOut() verdict {
-	if x.p.Stopped() {
-		return x.kill(EndStopped, "a signal had stopped it")
+	switch {
+	case x.p.Stopped():
+		return x.stopped()
+	case x.untaken():
+		return x.kill(EndNotRun, detailUntaken)
 	}
 	return x.kill(EndTimedOut, "")
 }
 
-func (x *exchange) broken(detail string) verdict { return x.kill(EndProtocol, detail) }
+func (x *exchange) stopped() verdict {
+	if x.untaken() {
+		return x.kill(EndNotRun, "a signal had stopped the interpreter before it took the job")
+	}
+	return x.kill(EndStopped, "a signal had stopped it")
+}
+
+func (x *exchange) broken(detail string) verdict {
+	if x.untaken() {
+		return x.kill(EndNotRun, detailNoise)
+	}
+	return x.kill(EndProtocol, detail)
+}
 
 // kill ends the process for the reason that end gives.
 func (x *exchange) kill(end End, detail string) verdict {
 	x.p.samplePeak()
-	if x.p.spec.Forks {
-		x.p.hangUp()
-	}
-	x.p.killGroup()
-	<-x.p.exited
+	x.p.putDown()
 	return verdict{end: end, detail: detail}
 }
 

@@ -47,14 +47,18 @@ type Interpreter struct {
 	stderr     int
 	// wake is an eventfd: it ends a direct poll when the process ended or the
 	// caller's context did.
-	wake    int
-	pollFDs [5]unix.PollFd
-	frames  frameReader
-	request []byte
-	scratch []byte
-	dir     *jobDir
-	spoiled string        // why no further job may run
-	cpuSeen time.Duration // the process's clock at its last report
+	wake int
+	// children is the kernel's list of the children of a process that forks, or -1.
+	children int
+	pollFDs  [5]unix.PollFd
+	frames   frameReader
+	request  []byte
+	scratch  []byte
+	dir      *jobDir
+	spoiled  string        // why no further job may run
+	cpuSeen  time.Duration // the process's clock at its last report
+	// answered is the nonce of the last request that got its report.
+	answered string
 
 	// dead is set just before wake is written and exited is closed.
 	dead     atomic.Bool
@@ -132,7 +136,7 @@ func prepare(spec Spec) (*Interpreter, error) {
 	_, _ = crand.Read(seed[:]) // never fails
 	return &Interpreter{
 		spec: spec, as: as, dir: dir, nonces: rand.NewChaCha8(seed),
-		control: -1, result: -1, stdout: -1, stderr: -1, wake: -1,
+		control: -1, result: -1, stdout: -1, stderr: -1, wake: -1, children: -1,
 		scratch: make([]byte, 64<<10), exited: make(chan struct{}),
 	}, nil
 }
@@ -244,6 +248,9 @@ func (p *Interpreter) awaitReady(ctx context.Context) error {
 		}
 		p.cpuSeen = time.Duration(x.report.CPU[1])
 		p.note(&x.report)
+		if p.spec.Forks {
+			p.watchChildren()
+		}
 		return nil
 	}
 	x.drain()

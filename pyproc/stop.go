@@ -82,6 +82,16 @@ func (p *Interpreter) KillForMemory(executions int, detail string) {
 	}
 }
 
+// putDown ends the process at once, with what its jobs started, and returns when it is
+// gone.
+func (p *Interpreter) putDown() {
+	if p.spec.Forks {
+		p.hangUp()
+	}
+	p.killGroup()
+	<-p.exited
+}
+
 func (p *Interpreter) killGroup() { p.signalGroup(unix.SIGKILL) }
 
 // Exited is closed when the process has ended and was reaped.
@@ -122,7 +132,7 @@ func (p *Interpreter) release() {
 		return
 	}
 	p.released = true
-	for _, fd := range []*int{&p.control, &p.stdout, &p.stderr, &p.wake} {
+	for _, fd := range []*int{&p.control, &p.stdout, &p.stderr, &p.wake, &p.children} {
 		closeFD(fd)
 	}
 	if p.resultFile != nil {
