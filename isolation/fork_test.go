@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/seed-0f8c9bb6/molt/isolation/pyenv"
 	"github.com/seed-0f8c9bb6/molt/pyproc"
 )
 
@@ -158,18 +160,41 @@ func TestForkedJobsShareNothing(t *testing.T) {
 	}
 }
 
-// Two jobs don't get the same random numbers from the state that they inherit.
+// Two jobs don't get the same random numbers from the state that they inherit, whatever
+// way there is to give them others.
 func TestForkedJobsAreSeededApart(t *testing.T) {
 	t.Parallel()
-	p := startWith(t, fork, func(s *pyproc.Spec) { s.Options = json.RawMessage(`{"preload":["random","uuid","tempfile"]}`) })
-	seen := map[string]bool{}
-	for range 3 {
-		out := do(t, p, code("import random, uuid, tempfile", "str(random.random()) + str(uuid.uuid4()) + tempfile.mktemp()"))
-		ok(t, out)
-		seen[string(out.Completion.Value)] = true
-	}
-	if len(seen) != 3 {
-		t.Errorf("%d different values of 3: %v", len(seen), seen)
+	numpy := pyenv.With(t, pyenv.Numpy)
+	const standard = "str(random.random()) + str(random.gauss(0, 1)) + str(uuid.uuid4()) + tempfile.mktemp()"
+	const numbers = "str(numpy.random.rand()) + str(numpy.random.randn())"
+	for name, c := range map[string]struct{ preload, policy, python, value string }{
+		"standard":          {preload: "random, uuid, tempfile", value: standard},
+		"unknown callback":  {preload: "random, uuid, tempfile", value: standard, policy: "import os; os.register_at_fork(before=lambda: None)"},
+		"kernel's refusal":  {preload: "random, uuid, tempfile", value: standard, policy: "libc_getrandom = libc_prctl"},
+		"numpy":             {preload: "numpy", python: numpy, value: numbers},
+		"numpy, callback":   {preload: "numpy", python: numpy, value: numbers, policy: "import os; os.register_at_fork(before=lambda: None)"},
+		"numpy's other one": {preload: "numpy", python: numpy, value: numbers, policy: "import numpy; numpy.random.set_bit_generator(numpy.random.PCG64())"},
+		"random by numpy":   {preload: "numpy, random", python: numpy, value: "str(random.getrandbits(64))"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := startWith(t, fork, func(s *pyproc.Spec) {
+				s.Options = json.RawMessage(`{"preload":["` + strings.ReplaceAll(c.preload, ", ", `","`) + `"]}`)
+				s.Policy = append(slices.Clone(s.Policy), [2]string{"<test>", c.policy})
+				if c.python != "" {
+					s.Python = c.python
+				}
+			})
+			seen := map[string]bool{}
+			for range 3 {
+				out := do(t, p, code("import "+c.preload, c.value))
+				ok(t, out)
+				seen[string(out.Completion.Value)] = true
+			}
+			if len(seen) != 3 {
+				t.Errorf("%d different values of 3: %v", len(seen), seen)
+			}
+		})
 	}
 }
 

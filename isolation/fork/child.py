@@ -27,7 +27,7 @@ def run_child(frame, receiver, sender):
         if own_fork is fork_plainly:
             if main_thread is not None:
                 main_thread._native_id = harness.PID
-            reseed()
+        reseed()
         limit_child()
         perform(frame)
         exit_process(0)

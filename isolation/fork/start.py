@@ -14,7 +14,6 @@ this one where it has to prepare something.
 """
 
 import _ctypes
-import _random
 import atexit
 import gc
 import importlib
@@ -35,24 +34,16 @@ libc_fork = _ctypes.dlsym(_ctypes.dlopen(None, 0), "fork")
 NEEDLESS_MODULES = ("threading", "logging", "concurrent.futures.thread", "asyncio.events")
 
 own_fork = os.fork      # or fork_plainly, see choose_fork
-random_generator = None
 main_thread = None
-reseed_numpy = None
 
 
 def start(options):
     """Once, before the first job: what every child shares."""
-    global random_generator, reseed_numpy, main_thread
+    global main_thread
     options = options or {}
     for name in options.get("preload") or ():
         preload(name)
-    random = sys.modules.get("random")
-    if random is not None:
-        random_generator = random._inst
-        random_generator.gauss_next = None
-    numpy = sys.modules.get("numpy")
-    if numpy is not None:
-        reseed_numpy = numpy.random.seed
+    prepare_randomness()
     threading = sys.modules.get("threading")
     if threading is not None:
         main_thread = threading.main_thread()
@@ -136,11 +127,3 @@ def forget_exit_callbacks():
     for info in getattr(finalize, "_registry", {}).values():
         info.atexit = False
     harness.rearm_exit_callbacks()
-
-
-def reseed():
-    """In a child: random numbers of its own."""
-    if random_generator is not None:
-        _random.Random.seed(random_generator)
-    if reseed_numpy is not None:
-        reseed_numpy()
