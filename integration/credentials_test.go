@@ -10,14 +10,18 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nkeys"
+
+	"github.com/seed-0f8c9bb6/molt/queue"
 )
 
 // secrets writes the files of one test.
@@ -86,8 +90,41 @@ func newPair(t *testing.T, create func() (nkeys.KeyPair, error)) nkeys.KeyPair {
 
 // credentials makes user.creds and returns the server's configuration.
 func (s secrets) credentials() string {
+	config, account := s.operator()
+	s.user("user.creds", account, time.Time{})
+	return config
+}
+
+// user makes a credentials file of the account, which expires; zero: never.
+func (s secrets) user(name string, account nkeys.KeyPair, expires time.Time) string {
 	s.t.Helper()
-	operator, user := newPair(s.t, nkeys.CreateOperator), newPair(s.t, nkeys.CreateUser)
+	user := newPair(s.t, nkeys.CreateUser)
+	claims := jwt.NewUserClaims(public(s.t, user))
+	if !expires.IsZero() {
+		claims.Expires = expires.Unix()
+	}
+	token, err := claims.Encode(account)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	seed, err := user.Seed()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	creds, err := jwt.FormatUserConfig(token, seed)
+	// In the place of one that is being read.
+	fresh := s.write(name+".new", creds, err)
+	path := filepath.Join(s.dir, name)
+	if err := os.Rename(fresh, path); err != nil {
+		s.t.Fatal(err)
+	}
+	return path
+}
+
+// operator returns the configuration of a server with an account for users.
+func (s secrets) operator() (config string, account nkeys.KeyPair) {
+	s.t.Helper()
+	operator := newPair(s.t, nkeys.CreateOperator)
 	account, system := newPair(s.t, nkeys.CreateAccount), newPair(s.t, nkeys.CreateAccount)
 	encode := func(c jwt.Claims, by nkeys.KeyPair) string {
 		token, err := c.Encode(by)
@@ -98,16 +135,10 @@ func (s secrets) credentials() string {
 	}
 	accountClaims := jwt.NewAccountClaims(public(s.t, account))
 	accountClaims.Limits.JetStreamLimits = jwt.JetStreamLimits{MemoryStorage: -1, DiskStorage: -1, Streams: -1, Consumer: -1}
-	seed, err := user.Seed()
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	creds, err := jwt.FormatUserConfig(encode(jwt.NewUserClaims(public(s.t, user)), account), seed)
-	s.write("user.creds", creds, err)
 	return fmt.Sprintf("operator: %s\nsystem_account: %s\nresolver: MEMORY\nresolver_preload: { %s: %s, %s: %s }",
 		encode(jwt.NewOperatorClaims(public(s.t, operator)), operator), public(s.t, system),
 		accountClaims.Subject, encode(accountClaims, operator),
-		public(s.t, system), encode(jwt.NewAccountClaims(public(s.t, system)), operator))
+		public(s.t, system), encode(jwt.NewAccountClaims(public(s.t, system)), operator)), account
 }
 
 // The worker and the commands reach a server in each of the ways that NATS knows.
@@ -154,5 +185,53 @@ func TestWaysToAuthenticate(t *testing.T) {
 				t.Errorf("without its secrets: exit code %d: %s", code, stderr)
 			}
 		})
+	}
+}
+
+// A worker whose credentials expire says so, keeps its interpreters and what runs on
+// them, and goes on with new credentials in the file's place.
+func TestExpiredCredentials(t *testing.T) {
+	t.Parallel()
+	s := secrets{t, t.TempDir()}
+	config, account := s.operator()
+	server := newServer(t, filepath.Join(s.dir, "store"), nil, "-c", s.write("server.conf", []byte(config), nil))
+	server.start()
+	creds := s.user("worker.creds", account, time.Now().Add(time.Hour))
+	flag, ready := newReadiness(t)
+	worker := start(t, moltPath, "worker", "--server", server.url, "--creds", creds, "--interpreters", "2", flag)
+	worker.waitFor("worker ready")
+	nc, err := queue.Connect(queue.Connection{URL: server.url, Creds: s.user("client.creds", account, time.Time{})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	client := clientOf(t, nc, "")
+	g := newGate(t)
+	running := submit(t, client, queue.Job{Code: g.code("")})
+	open := g.entered()
+	var pythons []int
+	children := func() []int { return slices.Sorted(slices.Values(childrenOf(t, worker.cmd.Process.Pid))) }
+	await(t, "two interpreters and a spare", func() bool { pythons = children(); return len(pythons) == 3 })
+
+	// Connected with these, it is thrown out when they expire.
+	s.user("worker.creds", account, time.Now().Add(3*time.Second))
+	server.kill()
+	server.start()
+	ready.await(http.StatusServiceUnavailable, "expired")
+	if err := open.Close(); err != nil {
+		t.Fatal(err)
+	}
+	worker.waitFor("refuses these credentials")
+	s.user("worker.creds", account, time.Now().Add(time.Hour))
+	ready.await(http.StatusOK, "ok")
+	// What ran meanwhile is settled, and ran once.
+	if r := wait(t, client, running); r.Status != queue.StatusOK || r.Attempt != 1 {
+		t.Errorf("%+v", r)
+	}
+	if r := wait(t, client, submit(t, client, queue.Job{Code: "6 * 7"})); r.Status != queue.StatusOK {
+		t.Errorf("%+v", r)
+	}
+	if now := children(); !slices.Equal(now, pythons) {
+		t.Errorf("interpreters %v, before %v", now, pythons)
 	}
 }

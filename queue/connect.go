@@ -42,7 +42,8 @@ type Connection struct {
 	// empty: _INBOX. With permissions each user has one of its own.
 	InboxPrefix string
 
-	// OnEvent is told of disconnects, reconnects and asynchronous errors.
+	// OnEvent is told of disconnects, reconnects and asynchronous errors; of those
+	// that come with each attempt to reconnect now and then.
 	OnEvent func(event string, err error)
 	// Unbuffered makes publishes fail while the connection is down instead of
 	// keeping them for later. A worker needs that: a job that it gives back must
@@ -106,6 +107,7 @@ func (c Connection) options() ([]nats.Option, error) {
 		opts = append(opts, nats.ReconnectBufSize(-1))
 	}
 	if on := c.OnEvent; on != nil {
+		refusals := occasionally(func(_ *nats.Conn, err error) { on("refused", err) })
 		opts = append(opts,
 			nats.DisconnectErrHandler(func(nc *nats.Conn, err error) {
 				if !nc.IsClosed() { // our own doing is no event
@@ -115,7 +117,14 @@ func (c Connection) options() ([]nats.Option, error) {
 			nats.ReconnectHandler(func(*nats.Conn) { on("reconnected", nil) }),
 			nats.ReconnectErrHandler(occasionally(func(_ *nats.Conn, err error) { on("cannot reconnect", err) })),
 			nats.LameDuckModeHandler(func(*nats.Conn) { on("the server is about to shut down", nil) }),
-			nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { on("error", err) }))
+			nats.ErrorHandler(func(nc *nats.Conn, _ *nats.Subscription, err error) {
+				// A refusal comes with each attempt to reconnect.
+				if _, refused := c.refusal(err); refused {
+					refusals(nc, c.Explain(err))
+				} else {
+					on("error", err)
+				}
+			}))
 	} else {
 		// The library's own handler prints to stderr, which belongs to the job's
 		// output in the commands.

@@ -263,21 +263,30 @@ func TestRefusedReconnectsGoOn(t *testing.T) {
 	const known = "authorization { users: [{user: me, password: right}] }"
 	url, reload := serveReloadable(t, known)
 	refused, back := make(chan struct{}, 64), make(chan struct{}, 1)
+	told := make(chan error, 64)
 	nc, err := queue.Connect(queue.Connection{URL: url, User: "me", Password: "right", OnEvent: func(event string, err error) {
-		switch {
-		case event == "reconnected":
+		switch event {
+		case "reconnected":
 			back <- struct{}{}
-		case errors.Is(err, nats.ErrAuthorization):
-			refused <- struct{}{}
+		case "refused":
+			told <- err
 		}
 	}})
 	if err != nil {
 		t.Fatal(err)
 	}
+	// The library tells of every refusal, the event of some.
+	tell := nc.ErrorHandler()
+	nc.SetErrorHandler(func(nc *nats.Conn, sub *nats.Subscription, err error) {
+		tell(nc, sub, err)
+		if errors.Is(err, nats.ErrAuthorization) {
+			refused <- struct{}{}
+		}
+	})
 	closed := make(chan struct{})
 	nc.SetClosedHandler(func(*nats.Conn) { close(closed) })
 	defer func() { nc.Close(); <-closed }()
-	ctx := testContext(t)
+	ctx, began := testContext(t), time.Now()
 	reload("authorization { users: [{user: me, password: other}] }")
 	for range 4 { // the library would give up at the second
 		select {
@@ -286,10 +295,16 @@ func TestRefusedReconnectsGoOn(t *testing.T) {
 			t.Fatal("the connection gave up")
 		}
 	}
+	if err := <-told; !errors.Is(err, queue.ErrCredentials) || !strings.Contains(err.Error(), "--password") {
+		t.Errorf("told: %v", err)
+	}
 	reload(known)
 	select {
 	case <-back:
 	case <-ctx.Done():
 		t.Fatal("the connection did not come back")
+	}
+	if n, most := len(told)+1, 2+int(time.Since(began)/(10*time.Second)); n > most {
+		t.Errorf("%d refusals were told of, want %d at most", n, most)
 	}
 }

@@ -24,13 +24,10 @@ func (c Connection) connectError(where string, err error) error {
 	say := func(kind error, remedy string) error {
 		return fmt.Errorf("cannot connect to %s: %w (%v): %s", where, kind, err, remedy)
 	}
+	if remedy, refused := c.refusal(err); refused {
+		return say(ErrCredentials, remedy)
+	}
 	switch {
-	case errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAccountAuthExpired):
-		return say(ErrCredentials, "they have expired: have new ones issued")
-	case errors.Is(err, nats.ErrAuthRevoked):
-		return say(ErrCredentials, "they were revoked: have new ones issued")
-	case errors.Is(err, nats.ErrAuthorization), strings.Contains(text, "authorization"):
-		return say(ErrCredentials, c.credentialsRemedy())
 	case errors.As(err, &authority):
 		return say(ErrTLS, "the server's certificate is of an authority that is not trusted here: name the authority's file with --tlsca")
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
@@ -47,6 +44,30 @@ func (c Connection) connectError(where string, err error) error {
 		return say(ErrTLS, "check --tlsca, --tlscert and --tlskey")
 	}
 	return fmt.Errorf("cannot connect to %s: %w", where, err)
+}
+
+// Explain says more of an error that ended the connection, or a reconnect, where
+// the reason are the credentials; it wraps ErrCredentials then.
+func (c Connection) Explain(err error) error {
+	if remedy, refused := c.refusal(err); refused {
+		return fmt.Errorf("%w (%w): %s", ErrCredentials, err, remedy)
+	}
+	return err
+}
+
+// refusal reports whether the error is about the credentials, and what to do.
+func (c Connection) refusal(err error) (remedy string, refused bool) {
+	switch {
+	case err == nil:
+		return "", false
+	case errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAccountAuthExpired):
+		return "they have expired: have new ones issued", true
+	case errors.Is(err, nats.ErrAuthRevoked):
+		return "they were revoked: have new ones issued", true
+	case errors.Is(err, nats.ErrAuthorization), strings.Contains(strings.ToLower(err.Error()), "authorization"):
+		return c.credentialsRemedy(), true
+	}
+	return "", false
 }
 
 // credentialsRemedy looks for the reason in a credentials file, because the

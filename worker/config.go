@@ -33,6 +33,9 @@ type Config struct {
 	// StartsAtOnce is how many interpreters may be starting at the same time; 0: as
 	// many as there are CPUs.
 	StartsAtOnce int
+	// Explain says more of an error of the connection, as queue.Connection does; nil:
+	// nothing more is known.
+	Explain func(error) error
 	// Log gets one line for each thing an operator should know.
 	Log *zap.Logger
 	// Observer is told how long jobs took; nil: nobody.

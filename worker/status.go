@@ -182,14 +182,15 @@ func (s *slot) status() SlotStatus {
 // connectionWatch knows since when the connection is as it is.
 type connectionWatch struct {
 	nc      *nats.Conn
+	explain func(error) error // nil: nothing more is known
 	changes chan nats.Status
 	since   atomic.Pointer[time.Time]
 	done    chan struct{}
 }
 
 // watchConnection watches until stop is called.
-func watchConnection(nc *nats.Conn) *connectionWatch {
-	c := &connectionWatch{nc: nc, changes: nc.StatusChanged(nats.CONNECTED, nats.RECONNECTING, nats.CLOSED), done: make(chan struct{})}
+func watchConnection(nc *nats.Conn, explain func(error) error) *connectionWatch {
+	c := &connectionWatch{nc: nc, explain: explain, changes: nc.StatusChanged(nats.CONNECTED, nats.RECONNECTING, nats.CLOSED), done: make(chan struct{})}
 	now := time.Now()
 	c.since.Store(&now)
 	go func() {
@@ -215,7 +216,7 @@ func (c *connectionWatch) status() ConnectionStatus {
 	case c.nc.IsClosed():
 		s.State = "closed"
 	}
-	if err := c.nc.LastError(); err != nil && s.State != "connected" {
+	if err := c.lastError(); err != nil && s.State != "connected" {
 		s.Error = err.Error()
 	}
 	return s
@@ -229,5 +230,18 @@ func (c *connectionWatch) err() error {
 	case c.nc.IsClosed():
 		return errors.New("the connection to NATS is closed")
 	}
-	return fmt.Errorf("no connection to NATS for %v: it is tried again until it is back", time.Since(*c.since.Load()).Round(100*time.Millisecond))
+	since := time.Since(*c.since.Load()).Round(100 * time.Millisecond)
+	if err := c.lastError(); err != nil {
+		return fmt.Errorf("no connection to NATS for %v: it is tried again until it is back: %w", since, err)
+	}
+	return fmt.Errorf("no connection to NATS for %v: it is tried again until it is back", since)
+}
+
+// lastError is what was wrong last, with what is known of it.
+func (c *connectionWatch) lastError() error {
+	err := c.nc.LastError()
+	if err == nil || c.explain == nil {
+		return err
+	}
+	return c.explain(err)
 }

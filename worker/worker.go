@@ -91,7 +91,7 @@ func Start(ctx context.Context, nc *nats.Conn, cfg Config) (*Worker, error) {
 		return nil, err
 	}
 	w.cancels.Store(cancels)
-	w.connection = watchConnection(nc)
+	w.connection = watchConnection(nc, cfg.Explain)
 	if err := w.startPools(ctx); err != nil {
 		stopped, cancel := context.WithCancel(context.Background())
 		cancel()

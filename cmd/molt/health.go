@@ -27,6 +27,7 @@ type health struct {
 	metrics *metrics
 	token   string // of POST /drain; empty: it is refused
 	worker  atomic.Pointer[worker.Worker]
+	waits   atomic.Pointer[error] // why there is no worker yet
 }
 
 // serveHealth listens on the address; an empty one serves nothing.
@@ -60,8 +61,10 @@ func serveHealth(address, token string, log *zap.Logger) (*health, error) {
 
 func (h *health) readyz(w http.ResponseWriter, _ *http.Request) {
 	err := errors.New("the worker is starting")
-	if serving := h.worker.Load(); serving != nil {
+	if serving, why := h.worker.Load(), h.waits.Load(); serving != nil {
 		err = serving.Ready()
+	} else if why != nil {
+		err = fmt.Errorf("%w: %w", err, *why)
 	}
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"regexp"
@@ -99,13 +100,23 @@ func TestWorkerServesAndStops(t *testing.T) {
 
 func status(t *testing.T, url string) int {
 	t.Helper()
+	code, _ := ask(t, url)
+	return code
+}
+
+func ask(t *testing.T, url string) (code int, body string) {
+	t.Helper()
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: testTimeout}
 	response, err := client.Get(url)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = response.Body.Close()
-	return response.StatusCode
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(text)
 }
 
 // Jobs that run at the drain deadline are killed, given back, and told by the
@@ -259,7 +270,8 @@ func TestReadyBeforeServing(t *testing.T) {
 	if got := status(t, "http://"+address+"/livez"); got != http.StatusOK {
 		t.Errorf("/livez: %d", got)
 	}
-	if got := status(t, "http://"+address+"/readyz"); got != http.StatusServiceUnavailable {
-		t.Errorf("/readyz: %d", got)
+	w.waitFor("cannot reach the server yet")
+	if code, body := ask(t, "http://"+address+"/readyz"); code != http.StatusServiceUnavailable || !strings.Contains(body, "no NATS server there") {
+		t.Errorf("/readyz: %d %s", code, body)
 	}
 }

@@ -119,7 +119,11 @@ func (a *app) worker(cmd *cobra.Command, f *workerFlags) (err error) {
 	wcfg.Observer = health.observer()
 	to := connection(cfg, wcfg.Name, log)
 	to.Unbuffered = true
-	nc, err := connectPatiently(ctx, to, time.Duration(f.patience), log)
+	wcfg.Explain = to.Explain
+	nc, err := connectPatiently(ctx, to, time.Duration(f.patience), func(err error, wait time.Duration) {
+		health.waits.Store(&err)
+		log.Warn("cannot reach the server yet", zap.Error(err), zap.Duration("retry_in", wait.Round(time.Millisecond)))
+	})
 	if err != nil {
 		return ended(ctx, err)
 	}
@@ -160,8 +164,9 @@ func announce(nc *nats.Conn, w *worker.Worker, log *zap.Logger) (withdraw func(e
 	return service.Close
 }
 
-// connectPatiently tries to connect for the given time.
-func connectPatiently(ctx context.Context, c queue.Connection, patience time.Duration, log *zap.Logger) (*nats.Conn, error) {
+// connectPatiently tries to connect for the given time, and tells of each failure
+// but the last.
+func connectPatiently(ctx context.Context, c queue.Connection, patience time.Duration, failed backoff.Notify) (*nats.Conn, error) {
 	policy := backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(100*time.Millisecond),
 		backoff.WithMaxInterval(3*time.Second),
@@ -175,9 +180,7 @@ func connectPatiently(ctx context.Context, c queue.Connection, patience time.Dur
 			return nil, backoff.Permanent(err)
 		}
 		return nc, err
-	}, backoff.WithContext(policy, ctx), func(err error, wait time.Duration) {
-		log.Warn("cannot reach the server yet", zap.Error(err), zap.Duration("retry_in", wait.Round(time.Millisecond)))
-	})
+	}, backoff.WithContext(policy, ctx), failed)
 }
 
 func logReady(log *zap.Logger, w *worker.Worker, cfg worker.Config, nc *nats.Conn) {
