@@ -236,52 +236,6 @@ func TestDrainDeadlineKillsAndGivesBack(t *testing.T) {
 	}
 }
 
-func TestAttemptsEndInInfraError(t *testing.T) {
-	t.Parallel()
-	s := &service{t: t, url: startServer(t)}
-	var err error
-	if s.client, err = queue.NewClient(connect(t, s.url), queue.ClientOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	cfg := testConfig(t)
-	q, err := queue.Open(testContext(t), connect(t, s.url), cfg.Subjects, cfg.Pools[0].Stream, cfg.Results, queue.Policy{AckWait: cfg.Pools[0].Stream.AckWait})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ticket := s.submit(queue.Job{Code: "1"})
-	source, err := q.Source()
-	if err != nil {
-		t.Fatal(err)
-	}
-	// Two workers in a row take the job and give nothing but the job back.
-	for taken := 0; taken < 2; {
-		if source.Asked() == 0 {
-			if err := source.Ask(1); err != nil {
-				t.Fatal(err)
-			}
-		}
-		m := <-source.Messages()
-		if job, err := source.Accept(m); err != nil || !job {
-			continue
-		}
-		d, err := q.Receive(m)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := d.GiveBack(testContext(t), queue.GiveBack{}); err != nil {
-			t.Fatal(err)
-		}
-		taken++
-	}
-	if err := source.Close(testContext(t)); err != nil {
-		t.Fatal(err)
-	}
-	s.startWorker(func(c *worker.Config) { c.Pools[0].Attempts = 2 })
-	if r := s.wait(ticket); r.Status != queue.StatusInfraError || r.Fault != queue.FaultInfrastructure || r.Attempt != 3 {
-		t.Errorf("%+v", r)
-	}
-}
-
 func TestStartErrorsNameTheRemedy(t *testing.T) {
 	t.Parallel()
 	url := startServer(t)
