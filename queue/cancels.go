@@ -2,7 +2,6 @@ package queue
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -12,10 +11,12 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
+// cancelsInactive is how long the server keeps the reader of a worker that is gone.
+const cancelsInactive = 5 * time.Minute
+
 // Cancels knows which jobs have been cancelled, as the control stream says: also
 // jobs that have not arrived yet.
 type Cancels struct {
-	js       jetstream.JetStream
 	subjects Subjects
 	onCancel func(key string)
 
@@ -33,77 +34,44 @@ func WatchCancels(ctx context.Context, nc *nats.Conn, s Subjects, onCancel func(
 	if err != nil {
 		return nil, err
 	}
-	c := &Cancels{js: js, subjects: s, onCancel: onCancel, keys: make(map[string]time.Time), done: make(chan struct{})}
-	messages, pending, err := c.open(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for range pending {
-		m, err := messages.Next(jetstream.NextContext(ctx))
-		if err != nil {
-			messages.Stop()
-			return nil, fmt.Errorf("cannot read the cancels: %w", err)
+	c := &Cancels{subjects: s, onCancel: onCancel, keys: make(map[string]time.Time), done: make(chan struct{})}
+	r := &reader{nc: nc, js: js, stream: s.ControlStream(), filter: s.CancelsAll(), inactive: cancelsInactive, again: true}
+	pending, err := r.open(ctx)
+	for ; err == nil && pending > 0; pending-- {
+		var m jetstream.Msg
+		if m, err = r.next(ctx); err == nil {
+			c.add(m)
 		}
-		c.add(m)
+	}
+	if err != nil {
+		r.close()
+		return nil, fmt.Errorf("cannot read the cancels: %w", err)
 	}
 	life, stop := context.WithCancel(context.Background())
 	c.stop = stop
-	go c.follow(life, messages)
+	go c.follow(life, r)
 	return c, nil
 }
 
-func (c *Cancels) open(ctx context.Context) (jetstream.MessagesContext, uint64, error) {
-	consumer, err := c.js.OrderedConsumer(ctx, c.subjects.ControlStream(), jetstream.OrderedConsumerConfig{
-		FilterSubjects: []string{c.subjects.CancelsAll()},
-	})
-	if err != nil {
-		return nil, 0, fmt.Errorf("cannot read the cancels: %w", err)
-	}
-	pending := consumer.CachedInfo().NumPending
-	messages, err := consumer.Messages()
-	if err != nil {
-		return nil, 0, fmt.Errorf("cannot read the cancels: %w", err)
-	}
-	return messages, pending, nil
-}
-
-// follow reads until life ends. A reader that ended by itself (the stream was
-// gone) is replaced by one that starts over: a cancel that is read twice is one.
-func (c *Cancels) follow(life context.Context, messages jetstream.MessagesContext) {
+// follow reads until life ends, also after an error that the reader gives up at: the
+// stream is gone, and may come back. A cancel that is read twice is one.
+func (c *Cancels) follow(life context.Context, r *reader) {
 	defer close(c.done)
+	defer r.close()
 	again := backoff.NewExponentialBackOff(backoff.WithInitialInterval(time.Second), backoff.WithMaxElapsedTime(0))
 	for life.Err() == nil {
-		if messages != nil {
-			c.read(life, messages, again)
-			messages = nil
+		m, err := r.next(life)
+		if err == nil {
+			again.Reset()
+			c.onCancel(c.add(m))
+			continue
 		}
 		timer := time.NewTimer(again.NextBackOff())
 		select {
 		case <-timer.C:
 		case <-life.Done():
 			timer.Stop()
-			return
 		}
-		ctx, cancel := context.WithTimeout(life, requestTimeout)
-		messages, _, _ = c.open(ctx)
-		cancel()
-	}
-}
-
-func (c *Cancels) read(life context.Context, messages jetstream.MessagesContext, again backoff.BackOff) {
-	stop := context.AfterFunc(life, messages.Stop)
-	defer stop()
-	defer messages.Stop()
-	for {
-		m, err := messages.Next()
-		if errors.Is(err, jetstream.ErrNoHeartbeat) {
-			continue
-		}
-		if err != nil {
-			return
-		}
-		again.Reset()
-		c.onCancel(c.add(m))
 	}
 }
 

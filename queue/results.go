@@ -7,6 +7,7 @@ import (
 	"iter"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -59,14 +60,17 @@ func (c *Client) Results(ctx context.Context, batch string, options ...ResultsOp
 
 // follow passes the batch's results to the sequence until it has enough.
 func (c *Client) follow(ctx context.Context, batch string, s *sequence) error {
-	messages, err := c.openResults(ctx, batch)
-	if err != nil {
-		return err
+	r := reader{
+		nc: c.nc, js: c.js, stream: c.subjects.ResultsStream(),
+		filter: c.subjects.ResultsOfBatch(c.namespace, batch), inactive: resultsInactive,
 	}
-	defer messages.Stop()
-	defer context.AfterFunc(ctx, messages.Stop)()
+	defer r.close()
+	// A server without JetStream says so at once; later that may pass.
+	if _, err := r.open(ctx); err != nil && (final(err) || ctx.Err() != nil || errors.Is(err, nats.ErrNoResponders)) {
+		return c.resultsError(ctx, batch, err)
+	}
 	for {
-		msg, err := messages.Next()
+		msg, err := r.next(ctx)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -77,25 +81,6 @@ func (c *Client) follow(ctx context.Context, batch string, s *sequence) error {
 			return nil
 		}
 	}
-}
-
-// openResults makes the reader. The filter is part of the request's subject, so
-// that permissions can hold a producer to its namespace.
-func (c *Client) openResults(ctx context.Context, batch string) (jetstream.MessagesContext, error) {
-	watched, stop := watchPermission(ctx, c.nc, "$JS.API.CONSUMER.CREATE."+c.subjects.ResultsStream()+".")
-	defer stop()
-	consumer, err := c.js.OrderedConsumer(watched, c.subjects.ResultsStream(), jetstream.OrderedConsumerConfig{
-		FilterSubjects:    []string{c.subjects.ResultsOfBatch(c.namespace, batch)},
-		InactiveThreshold: resultsInactive,
-	})
-	if err != nil {
-		return nil, c.resultsError(watched, batch, err)
-	}
-	messages, err := consumer.Messages()
-	if err != nil {
-		return nil, c.resultsError(watched, batch, err)
-	}
-	return messages, nil
 }
 
 func (c *Client) resultsError(ctx context.Context, batch string, err error) error {

@@ -1,0 +1,143 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	// readerHeartbeat is how often the server shows a reader that it is still
+	// there. Without two of them in a row the reader makes another consumer.
+	readerHeartbeat = 5 * time.Second
+	// readerPatience is how long a reader tries to make another.
+	readerPatience = 2 * time.Minute
+)
+
+// reader passes on what a stream holds under a subject filter, in order and, without
+// again, each message once: first what is stored, then what comes.
+//
+// Its consumer may die with the server of a cluster that holds it, and the cluster gives
+// a new one to a dead server as well until it has noticed. jetstream's ordered consumer
+// then asks for that one, by its name, until the server comes back. This one makes
+// another under a new name, from where it was.
+type reader struct {
+	nc       *nats.Conn
+	js       jetstream.JetStream
+	stream   string
+	filter   string
+	inactive time.Duration // how long the server keeps a consumer that nobody reads
+	// again: a new consumer begins with what the stream holds first, whatever was read
+	// before; for a stream that may be made anew.
+	again bool
+
+	messages  jetstream.MessagesContext
+	delivered uint64 // messages of the present consumer
+	sequence  uint64 // in the stream, of the message that was last passed on
+}
+
+// open makes the consumer and returns how many messages are stored for it. A reader that
+// isn't open opens itself; what matters then is the first error.
+func (r *reader) open(ctx context.Context) (pending uint64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	// The filter is part of the request's subject, so that permissions can hold a
+	// producer to its namespace.
+	watched, stop := watchPermission(ctx, r.nc, "$JS.API.CONSUMER.CREATE."+r.stream+".")
+	defer stop()
+	config := jetstream.ConsumerConfig{
+		FilterSubject: r.filter, AckPolicy: jetstream.AckNonePolicy,
+		MemoryStorage: true, Replicas: 1, InactiveThreshold: r.inactive,
+	}
+	if r.sequence > 0 && !r.again {
+		config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverByStartSequencePolicy, r.sequence+1
+	}
+	consumer, err := r.js.CreateConsumer(watched, r.stream, config)
+	if err != nil {
+		return 0, refusedOr(watched, err)
+	}
+	messages, err := consumer.Messages(jetstream.PullHeartbeat(readerHeartbeat), jetstream.WithMessagesErrOnMissingHeartbeat(true))
+	if err != nil {
+		return 0, err
+	}
+	r.messages, r.delivered = messages, 0
+	return consumer.CachedInfo().NumPending, nil
+}
+
+// next returns the next message. After an error the reader can be used again.
+func (r *reader) next(ctx context.Context) (jetstream.Msg, error) {
+	wait := backoff.NewExponentialBackOff(backoff.WithInitialInterval(100*time.Millisecond),
+		backoff.WithMaxInterval(5*time.Second), backoff.WithMaxElapsedTime(readerPatience))
+	for {
+		msg, err := r.try(ctx)
+		if err == nil || ctx.Err() != nil || final(err) {
+			return msg, err
+		}
+		pause := wait.NextBackOff()
+		if pause == backoff.Stop {
+			return nil, fmt.Errorf("%w (tried again for %v)", err, readerPatience)
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// try waits for a message of the present consumer, and parts with a consumer that is of
+// no more use.
+func (r *reader) try(ctx context.Context) (jetstream.Msg, error) {
+	if r.messages == nil {
+		if _, err := r.open(ctx); err != nil {
+			return nil, err
+		}
+	}
+	msg, err := r.messages.Next(jetstream.NextContext(ctx))
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if err != nil {
+		r.close()
+		return nil, err
+	}
+	meta, err := msg.Metadata()
+	if err != nil {
+		return nil, err
+	}
+	if meta.Sequence.Consumer != r.delivered+1 {
+		r.close()
+		return nil, fmt.Errorf("message %d of the consumer came after message %d", meta.Sequence.Consumer, r.delivered)
+	}
+	r.delivered, r.sequence = meta.Sequence.Consumer, meta.Sequence.Stream
+	return msg, nil
+}
+
+// final reports an error that trying again would not mend.
+func final(err error) bool {
+	for _, one := range []error{
+		ErrForbidden, nats.ErrConnectionClosed, jetstream.ErrStreamNotFound,
+		jetstream.ErrJetStreamNotEnabled, jetstream.ErrJetStreamNotEnabledForAccount,
+	} {
+		if errors.Is(err, one) {
+			return true
+		}
+	}
+	return false
+}
+
+// close parts with the consumer, which the server removes after a while: removing it at
+// once would take a permission more.
+func (r *reader) close() {
+	if r.messages != nil {
+		r.messages.Stop()
+		r.messages = nil
+	}
+}
