@@ -29,7 +29,7 @@ func start(t *testing.T, mode Mode) *pyproc.Interpreter {
 
 func startWith(t *testing.T, mode Mode, change func(*pyproc.Spec)) *pyproc.Interpreter {
 	t.Helper()
-	p, err := pyproc.Start(t.Context(), spec(t, mode, change))
+	p, err := begin(t.Context(), spec(t, mode, change))
 	if err != nil {
 		t.Fatal(err)
 	}

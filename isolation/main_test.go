@@ -21,7 +21,15 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", "6"); err != nil {
 		panic(err)
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(testMain{m})
+}
+
+// testMain ends the templates that tests have shared.
+type testMain struct{ *testing.M }
+
+func (m testMain) Run() int {
+	defer templates.stop()
+	return m.M.Run()
 }
 
 // testPython is the interpreter that the tests run: $MOLT_PYTHON, or python3. Where that

@@ -199,7 +199,7 @@ func TestRequirement(t *testing.T) {
 			pyenv.With(t, pyenv.Numpy):             "this Python has no RestrictedPython 8.4 or newer: install it",
 			pyenv.With(t, "RestrictedPython==8.1"): "RestrictedPython 8.1 lets jobs escape: install 8.4 or newer",
 		} {
-			p, err := pyproc.Start(t.Context(), spec(t, mode, func(s *pyproc.Spec) { s.Python = python }))
+			p, err := begin(t.Context(), spec(t, mode, func(s *pyproc.Spec) { s.Python = python }))
 			if err == nil {
 				p.Kill()
 				t.Fatal("it started")

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -173,7 +172,7 @@ var toldLimits = []string{"open_files", "file_size", "processes"}
 func (p *Interpreter) died(out *Outcome) {
 	out.CPU = max(p.cpuAtEnd-p.cpuSeen, 0)
 	out.MaxRSSBytes = p.peakRSS.Load()
-	status, _ := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	status := p.status()
 	switch out.End {
 	case EndExited:
 		out.ExitCode = status.ExitStatus()

@@ -22,6 +22,20 @@
 // job. A crash leaves no core file. The policy (package isolation) decides how one job
 // is run.
 //
+// # Templates
+//
+// A Template is such a process that never runs a job, and forks interpreters instead. The
+// worker sends it the process's ends of four pipes by a socket; it forks with clone(2) and
+// CLONE_PARENT, so that the new process is its sibling, and answers with the process id.
+// The worker makes that process the leader of a group of its own, which it was not until
+// then: it ends with the template while nobody else knows it. Then the new process gets
+// from its control pipe
+//
+//	send set-up   {parent, job_dir, env: {name: value or null}, uid?, gid?}
+//	reply ready   as below
+//
+// and has its policy's forked(), where there is one, take note of what is the process's own.
+//
 // # Frames
 //
 // A frame is a length, four bytes in big-endian order, and a body of that many bytes,

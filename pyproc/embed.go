@@ -60,4 +60,6 @@ type setup struct {
 	Options   json.RawMessage `json:"options"`
 	OutputCap int             `json:"output_cap"`
 	JobDir    string          `json:"job_dir"`
+	// Template is the descriptor of a template's socket; 0: it is none.
+	Template int `json:"template,omitempty"`
 }

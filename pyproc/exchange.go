@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -183,7 +182,8 @@ func (x *exchange) poll(ctx context.Context) verdict {
 		if stops.stopped(now) {
 			return x.stopped()
 		}
-		if takes.stuck(now) {
+		// A Python that starts takes what it is sent when it is up.
+		if x.nonce != "" && takes.stuck(now) {
 			return x.kill(EndNotRun, detailUntaken)
 		}
 		if x.progress {
@@ -306,13 +306,13 @@ func (x *exchange) ended() verdict {
 		}
 	}
 	if !x.sent || x.untaken() {
-		return verdict{end: EndNotRun, detail: "the interpreter was gone: " + x.p.cmd.ProcessState.String()}
+		return verdict{end: EndNotRun, detail: "the interpreter was gone: " + x.p.howEnded()}
 	}
-	status, _ := x.p.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	status := x.p.status()
 	if status.Signaled() {
-		return verdict{end: EndSignaled, detail: fmt.Sprintf("the interpreter died: %s", x.p.cmd.ProcessState)}
+		return verdict{end: EndSignaled, detail: fmt.Sprintf("the interpreter died: %s", x.p.howEnded())}
 	}
-	return verdict{end: EndExited, detail: fmt.Sprintf("the interpreter ended: %s", x.p.cmd.ProcessState)}
+	return verdict{end: EndExited, detail: fmt.Sprintf("the interpreter ended: %s", x.p.howEnded())}
 }
 
 // timedOut ends a process at its deadline, which one that a signal has stopped could

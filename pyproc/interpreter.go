@@ -28,10 +28,18 @@ const (
 // Interpreter is one supervised Python process. One goroutine calls Do; Stop, Kill,
 // Stats and Exited may be called from any. Stop or Kill must be called in the end.
 type Interpreter struct {
-	spec    Spec
-	as      *identity // nil: the worker's user
-	cmd     *exec.Cmd
-	pid     int
+	spec Spec
+	as   *identity // nil: the worker's user
+	pid  int
+	// wait reaps the process. state is how it ended, set before dead; nil where somebody
+	// else reaped it.
+	wait  func() (*os.ProcessState, error)
+	state *os.ProcessState
+	// socket is a template's end of the socket that its orders come by, while it is
+	// started; orphans, called when a template is gone, ends what it left.
+	socket  *os.File
+	orphans func()
+
 	hello   Hello
 	started time.Time
 	nonces  *rand.ChaCha8
@@ -85,7 +93,7 @@ func Start(ctx context.Context, spec Spec) (*Interpreter, error) {
 		p.release()
 		return nil, err
 	}
-	if err := p.awaitReady(ctx); err != nil {
+	if err := p.setUp(ctx); err != nil {
 		p.Kill()
 		return nil, err
 	}
@@ -175,6 +183,9 @@ func (p *Interpreter) spawn() error {
 	cmd.Stdin = null
 	cmd.Stdout, cmd.Stderr = theirs[2], theirs[3]
 	cmd.ExtraFiles = theirs[:2]
+	if p.socket != nil {
+		cmd.ExtraFiles = append(cmd.ExtraFiles, p.socket)
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if p.as != nil {
 		// No supplementary groups. The parent-death signal is set after this.
@@ -188,7 +199,11 @@ func (p *Interpreter) spawn() error {
 		}
 		return fmt.Errorf("cannot start python: %w", err)
 	}
-	p.cmd, p.pid = cmd, cmd.Process.Pid
+	p.pid = cmd.Process.Pid
+	p.wait = func() (*os.ProcessState, error) {
+		err := cmd.Wait()
+		return cmd.ProcessState, err
+	}
 	go p.reap()
 	return nil
 }
@@ -224,12 +239,21 @@ func (p *Interpreter) openPipes() ([]*os.File, error) {
 	return theirs, nil
 }
 
-// awaitReady sends the sources and waits for the harness to say that it is ready.
-func (p *Interpreter) awaitReady(ctx context.Context) error {
-	body, err := json.Marshal(setup{
+// setUp sends the sources and waits for the harness to say that it is ready.
+func (p *Interpreter) setUp(ctx context.Context) error {
+	s := setup{
 		Harness: harnessSources(), Policy: p.spec.Policy,
 		Options: p.spec.Options, OutputCap: p.spec.OutputCap, JobDir: p.dir.path,
-	})
+	}
+	if p.socket != nil {
+		s.Template = templateFD
+	}
+	return p.awaitReady(ctx, s)
+}
+
+// awaitReady sends what the process needs to know and waits for it to be ready.
+func (p *Interpreter) awaitReady(ctx context.Context, needs any) error {
+	body, err := json.Marshal(needs)
 	if err != nil {
 		return fmt.Errorf("cannot start python %s: %w", p.spec.Python, err)
 	}
@@ -265,7 +289,7 @@ func (p *Interpreter) startError(ctx context.Context, v verdict, said string) er
 	case EndTimedOut:
 		what = fmt.Sprintf("it was not ready within %v", p.spec.ReadyTimeout)
 	case EndExited, EndSignaled, EndNotRun:
-		what = fmt.Sprintf("it ended before it was ready, %s (is it a Python?)", p.cmd.ProcessState)
+		what = fmt.Sprintf("it ended before it was ready, %s (is it a Python?)", p.howEnded())
 	default:
 		what = v.detail
 	}

@@ -42,6 +42,7 @@ var helpers = map[string]func() error{
 	"parent":      helpParent,
 	"descriptors": helpDescriptors,
 	"closed once": helpClosedOnce,
+	"template":    helpTemplate,
 	"priority":    helpPriority,
 }
 

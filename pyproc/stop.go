@@ -2,6 +2,7 @@ package pyproc
 
 import (
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -21,13 +22,35 @@ func (p *Interpreter) reap() {
 	p.cpuAtEnd = cpuClock(p.pid)
 	p.killMu.Lock()
 	_ = unix.Kill(-p.pid, unix.SIGKILL) // it may be gone, or have left the group
-	_ = p.cmd.Wait()                    // how it ended is in ProcessState
+	p.state, _ = p.wait()               // its error says no more than the state
 	p.reaped = true
 	p.killMu.Unlock()
+	if p.orphans != nil {
+		p.orphans()
+	}
 	processSpawner.release()
 	p.dead.Store(true)
 	p.wakeUp()
 	close(p.exited)
+}
+
+// howEnded says how a process that is gone has ended.
+func (p *Interpreter) howEnded() string {
+	if p.state == nil {
+		return "in an unknown way"
+	}
+	return p.state.String()
+}
+
+// status is the wait status of a process that is gone; of one whose end nobody saw it is
+// that of a kill.
+func (p *Interpreter) status() syscall.WaitStatus {
+	if p.state != nil {
+		if status, ok := p.state.Sys().(syscall.WaitStatus); ok {
+			return status
+		}
+	}
+	return syscall.WaitStatus(unix.SIGKILL)
 }
 
 // wakeUp ends a poll of an exchange. It is called only while wake is open: before
@@ -173,7 +196,7 @@ func (p *Interpreter) lastWords() string {
 	}
 	if p.dead.Load() {
 		<-p.exited
-		said = " (" + p.cmd.ProcessState.String() + ")" + said
+		said = " (" + p.howEnded() + ")" + said
 	}
 	return said
 }

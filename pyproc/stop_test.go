@@ -46,7 +46,7 @@ func TestStopIsGentle(t *testing.T) {
 	t.Parallel()
 	p := start(t, func(s *Spec) { s.KillDelay = testTimeout })
 	p.Stop()
-	if state := p.cmd.ProcessState.String(); state != "exit status 0" && state != "signal: terminated" {
+	if state := p.howEnded(); state != "exit status 0" && state != "signal: terminated" {
 		t.Errorf("it ended with %s", state)
 	}
 }
@@ -138,16 +138,21 @@ func diesWithItsParent(t *testing.T, state string, env ...string) {
 	must(t, cmd.Start())
 	line, err := bufio.NewReader(stdout).ReadString('\n')
 	must(t, err)
-	pid := strings.TrimSpace(line)
-	if !running(pid) {
-		t.Errorf("the interpreter %q is gone before its parent", pid)
+	pids := strings.Fields(line)
+	for _, pid := range pids {
+		if !running(pid) {
+			t.Errorf("process %q is gone before its parent", pid)
+		}
 	}
 	must(t, cmd.Process.Kill())
 	_ = cmd.Wait() // it was killed
-	wantEventually(t, "the interpreter ends", func() bool { return !running(pid) })
+	for _, pid := range pids {
+		wantEventually(t, "process "+pid+" ends", func() bool { return !running(pid) })
+	}
 }
 
-// helpParent starts an interpreter, tells its process id and waits to be killed.
+// helpParent starts an interpreter, tells its process id, and that of the template that it
+// was forked from, and waits to be killed.
 func helpParent() error {
 	spec := testSpec(".")
 	var err error
@@ -156,7 +161,17 @@ func helpParent() error {
 			return err
 		}
 	}
-	p, err := Start(context.Background(), spec)
+	begin, pids := Start, []any{}
+	if os.Getenv("MOLT_TEST_TEMPLATE") != "" {
+		from := spec
+		from.Dir += "-template"
+		template, err := StartTemplate(context.Background(), from)
+		if err != nil {
+			return err
+		}
+		begin, pids = template.Start, append(pids, template.Hello().PID)
+	}
+	p, err := begin(context.Background(), spec)
 	if err != nil {
 		return err
 	}
@@ -166,7 +181,7 @@ func helpParent() error {
 			return err
 		}
 	}
-	fmt.Println(p.Hello().PID)
+	fmt.Println(append(pids, p.Hello().PID)...)
 	_, err = bufio.NewReader(os.Stdin).ReadString('\n')
 	return err
 }

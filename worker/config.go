@@ -58,6 +58,9 @@ type PoolConfig struct {
 	// one that has to be replaced is replaced at once. With 0 a slot waits for the
 	// start of its next interpreter.
 	Spares int
+	// NoTemplate has every interpreter started by itself, where the mode would let it be
+	// forked from a template in a tenth of the time.
+	NoTemplate bool
 	// ReadyTimeout bounds the start of an interpreter; 0: DefaultReadyTimeout.
 	ReadyTimeout time.Duration
 	// UnhealthyAfter is how many starts in a row have to fail until the pool counts as
@@ -104,6 +107,10 @@ func (c *Config) startsAtOnce() int {
 	}
 	return runtime.GOMAXPROCS(0)
 }
+
+// usesTemplate tells whether interpreters are forked from a template. One whose mode forks
+// is such a process itself: it runs no job.
+func (c *PoolConfig) usesTemplate() bool { return !c.NoTemplate && !c.Mode.Forks }
 
 func (c *PoolConfig) readyTimeout() time.Duration { return cmp.Or(c.ReadyTimeout, DefaultReadyTimeout) }
 func (c *PoolConfig) minLifetime() time.Duration {

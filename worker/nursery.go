@@ -28,6 +28,7 @@ type nursling struct {
 type nursery struct {
 	pool     *pool
 	log      *zap.Logger
+	template *template // nil: interpreters are started by themselves
 	brood    brood
 	warm     []*nursling
 	births   int
@@ -74,6 +75,10 @@ func newNursery(p *pool) *nursery {
 		changed: make(chan struct{}),
 	}
 	n.starting, n.stopStarting = context.WithCancelCause(context.Background())
+	if p.cfg.usesTemplate() {
+		n.template = newTemplate(p)
+		n.work.Go(func() { n.template.keep(n.starting) })
+	}
 	return n
 }
 
@@ -130,11 +135,15 @@ func (n *nursery) startMissing() {
 
 // start brings up one interpreter, when it is its turn among the worker's.
 func (n *nursery) start(dir string) {
+	var from *pyproc.Template
+	if n.template != nil {
+		from = n.template.await(n.starting)
+	}
 	var interpreter *pyproc.Interpreter
 	spec := n.pool.spec(dir)
 	err := n.pool.worker.enterStart(n.starting)
 	if err == nil {
-		interpreter, err = pyproc.Start(n.starting, spec)
+		interpreter, err = n.bringUp(from, spec)
 		n.pool.worker.leaveStart()
 	}
 	if err != nil {
@@ -153,6 +162,21 @@ func (n *nursery) start(dir string) {
 	n.call(func() { n.onStarted(one) })
 }
 
+// bringUp forks an interpreter from the template, or starts one where that can't be.
+func (n *nursery) bringUp(from *pyproc.Template, spec pyproc.Spec) (*pyproc.Interpreter, error) {
+	if from != nil {
+		if one := n.template.start(n.starting, from, spec); one != nil {
+			n.pool.counts.forked.Add(1)
+			return one, nil
+		}
+	}
+	one, err := pyproc.Start(n.starting, spec)
+	if err == nil {
+		n.pool.counts.started.Add(1)
+	}
+	return one, err
+}
+
 // weigh notes what a fresh interpreter holds. One that is over its budget already would be
 // replaced again and again; that is a start that fails.
 func (n *nursery) weigh(one *nursling) error {
@@ -163,6 +187,9 @@ func (n *nursery) weigh(one *nursling) error {
 	held, err := one.Memory(budget.Proportional)
 	if err != nil {
 		return err
+	}
+	if n.template != nil {
+		held = max(held, n.template.base())
 	}
 	one.base = held
 	for _, limit := range []MemoryLimit{budget.Memory, budget.MemoryHard} {

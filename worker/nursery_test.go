@@ -49,6 +49,7 @@ func (w *ward) admit(p *worker.PoolConfig, mode string) {
 	}
 	m.Policy = append([][2]string{{"<molt test ward>", starts}}, m.Policy...)
 	p.Mode, p.Stream.Isolation = m, m.Name
+	p.NoTemplate = true // which would be the only one that starts
 }
 
 // infect has every interpreter that starts from now on suffer; "" cures.
@@ -217,7 +218,7 @@ func TestStartsAtOnce(t *testing.T) {
 	s := serve(t, func(c *worker.Config) {
 		c.StartsAtOnce = 2
 		p := &c.Pools[0]
-		p.Interpreters, p.Spares = 6, 2
+		p.Interpreters, p.Spares, p.NoTemplate = 6, 2, true
 		// Each writes down how many others are where it is, for as long as it takes to
 		// notice them.
 		p.Mode.Policy = append([][2]string{{"<molt test starts>", fmt.Sprintf(

@@ -83,6 +83,10 @@ type Counts struct {
 	// Stalled counts how often jobs waited, the worker asked and none came, so
 	// that it asked anew.
 	Stalled int64 `json:"stalled"`
+	// Forked counts the interpreters that were forked from the pool's template, Started
+	// those that were started by themselves.
+	Forked  int64 `json:"forked"`
+	Started int64 `json:"started"`
 	// Results counts the stored results by status, Recycles the replaced
 	// interpreters by reason; what never happened is left out.
 	Results  map[queue.Status]int64  `json:"results"`
@@ -107,6 +111,7 @@ type counts struct {
 	fetched, redelivered, extended, extendFailed  atomic.Int64
 	settled, answered, dead, givenBack, unsettled atomic.Int64
 	stalled                                       atomic.Int64
+	forked, started                               atomic.Int64
 
 	results  [16]atomic.Int64 // as queue.Statuses
 	recycles [16]atomic.Int64 // as RecycleReasons
@@ -118,6 +123,7 @@ func (c *counts) read() Counts {
 		Extended: c.extended.Load(), ExtendFailed: c.extendFailed.Load(),
 		Settled: c.settled.Load(), Answered: c.answered.Load(), Dead: c.dead.Load(),
 		GivenBack: c.givenBack.Load(), Unsettled: c.unsettled.Load(), Stalled: c.stalled.Load(),
+		Forked: c.forked.Load(), Started: c.started.Load(),
 		Results: make(map[queue.Status]int64), Recycles: make(map[RecycleReason]int64),
 	}
 	for i, status := range queue.Statuses {

@@ -57,6 +57,9 @@ type PoolStatus struct {
 	Running int          `json:"running"`
 	Counts  Counts       `json:"counts"`
 	Slots   []SlotStatus `json:"slots"`
+	// Template is what interpreters are forked from; nil where they are not, or the pool
+	// does not serve.
+	Template *TemplateStatus `json:"template,omitempty"`
 }
 
 // SlotStatus is one slot. What belongs to its interpreter is zero while it has
@@ -132,6 +135,9 @@ func (p *pool) status() PoolStatus {
 		s.Slots = append(s.Slots, one)
 	}
 	s.State, s.Reason = p.phase()
+	if nursery, _, stage := p.now(); nursery != nil && nursery.template != nil && stage != stageDrained {
+		s.Template = nursery.template.status()
+	}
 	return s
 }
 

@@ -187,8 +187,8 @@ def keep_cell(cell):
 
 def keep_class(cls):
     known.add(id(cls))
-    table = gc.get_referents(type_dict(cls))[0]
-    if type(table) is not dict:
+    table = next(iter(gc.get_referents(type_dict(cls))), None)
+    if type(table) is not dict:  # of a built-in type that nobody has used yet
         return
     if "_abc_impl" in table:
         abstract.append(cls)

@@ -59,6 +59,14 @@ def start(options):
     arm()
 
 
+def forked():
+    """In a process that was forked from the one that took the baseline: what is its own
+    belongs to the baseline."""
+    adopt_changes(({}, {}, {}))
+    keep_process()
+    arm()
+
+
 def run(job):
     global plain, jobs
     plain = False

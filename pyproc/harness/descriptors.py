@@ -24,7 +24,7 @@ def close_inherited(keep):
                 pass  # the one that listed them
 
 
-def place_descriptors(control, result):
+def place_descriptors(control, result, *keep):
     """Move molt's descriptors above the numbers that jobs close in a loop.
 
     Above the soft limit on open files where the hard one allows: `os.closerange(3,
@@ -33,7 +33,7 @@ def place_descriptors(control, result):
     """
     global control_fd, result_fd, null_fd, out_fd, err_fd, status_fd, statm_fd
     global high_base, open_files, raised_open_files, own_pipes
-    close_inherited((control, result))
+    close_inherited((control, result, *keep))
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = 16
     base = 4090 - needed
@@ -46,15 +46,38 @@ def place_descriptors(control, result):
             base = max(soft - needed, 16)
     high_base = base
     control_fd, result_fd, null_fd, out_fd, err_fd = map(high, (control, result, 0, 1, 2))
-    status = os.open("/proc/self/status", os.O_RDONLY | os.O_CLOEXEC)
-    status_fd = high(status)
-    statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
-    statm_fd = high(statm)
+    status, statm = open_proc()
+    status_fd, statm_fd = high(status), high(statm)
     for fd in (statm, status, control, result):
         os.close(fd)
     own_pipes = pipe_settings()
     if open_files:
         resource.setrlimit(resource.RLIMIT_NOFILE, open_files)
+
+
+def open_proc():
+    return [os.open(f"/proc/self/{name}", os.O_RDONLY | os.O_CLOEXEC) for name in ("status", "statm")]
+
+
+def take_descriptors(fds):
+    """In an interpreter that was forked from a template: its own pipes, null device and files
+    of /proc, in the places of the template's."""
+    global own_pipes
+    control, result, out, err = fds
+    status, statm = open_proc()
+    null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    keep_raised()
+    for fd, place in ((control, control_fd), (result, result_fd), (status, status_fd),
+                      (statm, statm_fd), (null, null_fd), (out, out_fd), (err, err_fd)):
+        os_dup2(fd, place, False)
+    os_dup2(null, 0)
+    os_dup2(out, 1)
+    os_dup2(err, 2)
+    if open_files:
+        setrlimit(RLIMIT_NOFILE, open_files)
+    for fd in (*fds, status, statm, null):
+        os_close(fd)
+    own_pipes = pipe_settings()
 
 
 def high(fd):
@@ -112,7 +135,10 @@ def widen_result(size):
 
 def peak_rss():
     """VmHWM in bytes; ru_maxrss would report the parent's peak from before the exec."""
-    text = os.pread(status_fd, 8192, 0)
+    try:
+        text = os.pread(status_fd, 8192, 0)
+    except OSError as exc:
+        raise ProtocolLost(exc) from None
     at = text.find(b"VmHWM:")
     return int(text[at + 6:text.index(b"kB", at)]) << 10 if at >= 0 else 0
 

@@ -26,7 +26,8 @@ job_dir = ""
 def serve(control, result, settings):
     """Run requests until the control pipe ends. Never returns."""
     global policy, output_cap, job_dir, main_file, own_main, own_path, builtins_module, own_builtins
-    place_descriptors(control, result)
+    template = settings.get("template")
+    place_descriptors(control, result, *([template] if template else ()))
     output_cap = settings["output_cap"]
     job_dir = settings["job_dir"]
     main_file = job_dir + "/" + FILENAME
@@ -40,6 +41,8 @@ def serve(control, result, settings):
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     signal.signal(signal.SIGINT, on_interrupt)
     os.register_at_fork(after_in_child=after_fork_in_child)
+    if template:
+        prepare_template()
     policy = ModuleType("molt_policy")
     policy.harness = own_module
     policy.__builtins__ = own_builtins
@@ -48,6 +51,8 @@ def serve(control, result, settings):
         exec(compile(source, name, "exec"), policy.__dict__)
     if hasattr(policy, "start"):
         policy.start(settings["options"])
+    if template:
+        serve_template(template)
     send(encode_ready())
     try:
         if hasattr(policy, "answer"):
