@@ -17,6 +17,7 @@ var mayImport = map[string][]string{
 	"pyproc":               {},
 	"isolation":            {"pyproc"},
 	"isolation/experiment": {"isolation", "pyproc"},
+	"isolation/hostile":    {}, // for tests: no package imports it
 	"isolation/pyenv":      {}, // for tests: no package imports it
 	"worker":               {"queue", "pyproc", "isolation"},
 	"configs":              {},

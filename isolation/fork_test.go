@@ -134,8 +134,7 @@ func TestForkedJobAgainstItsInterpreter(t *testing.T) {
 			t.Parallel()
 			p := start(t, fork)
 			leash := newLeash(t)
-			out := do(t, p, pyproc.Request{Timeout: 300 * time.Millisecond,
-				Code: leash.code(fmt.Sprintf("os.kill(os.getppid(), %d)", c.signal), "time.sleep(1000)")})
+			out := do(t, p, code(leash.code(fmt.Sprintf("os.kill(os.getppid(), %d)", c.signal), "time.sleep(1000)")))
 			if out.End != c.end || out.Reusable {
 				t.Errorf("end %d (%s), reusable %v", out.End, out.Detail, out.Reusable)
 			}

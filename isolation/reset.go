@@ -28,7 +28,7 @@ var reset = Mode{
 		"files outside the job's directory",
 		"reading and signalling what the worker's user can, and what earlier jobs left in the process's memory",
 		"the number of `asyncio`'s next task, which is counted in C",
-		"what a hostile job does to the reset itself",
+		"what a hostile job does to molt's own code in the process: to the reset, or to how later jobs are answered",
 	},
 	Declares: slices.Concat(outliveProcesses, needAnotherUser, []string{"memory-residue", "task-names"}),
 }

@@ -21,16 +21,11 @@ var refusedWhenRestricted = words(`
 	relative paths again; source; source of a class; stderr replaced by None; stdin of a child;
 	stdout by way of a dup; stdout closed; stdout detached; stdout of a child;
 	stdout of a printf; stdout of the descriptor; stdout patched; stdout reconfigured;
-	stdout replaced; sys.path[0]; thread; trace function
-
-	hangs at import; endless thread; endless exit callback; stopped; files of a killed job; _exit 0;
-	_exit 3; segmentation fault; abort; fatal error; killed by itself; killed in another group;
-	every descriptor closed; every descriptor closed, then done; garbage; not a report;
-	a report begun; an empty frame; two reports`)
+	stdout replaced; sys.path[0]; thread; trace function`)
 
 func words(text string) map[string]bool {
 	set := map[string]bool{}
-	for name := range strings.SplitSeq(strings.ReplaceAll(text, "\n\n", ";"), ";") {
+	for name := range strings.SplitSeq(text, ";") {
 		set[strings.Join(strings.Fields(name), " ")] = true
 	}
 	return set

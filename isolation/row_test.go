@@ -17,6 +17,7 @@ type row struct {
 	mode     Mode
 	change   func(*pyproc.Spec)
 	p        *pyproc.Interpreter
+	home     string // the interpreter's directory
 	jobs     int
 	replaced []string
 }
@@ -28,7 +29,17 @@ func newRow(t *testing.T, mode Mode) *row {
 
 func newRowWith(t *testing.T, mode Mode, change func(*pyproc.Spec)) *row {
 	t.Helper()
-	return &row{t: t, mode: mode, change: change, p: startWith(t, mode, change)}
+	r := &row{t: t, mode: mode, change: change}
+	r.start()
+	return r
+}
+
+func (r *row) start() {
+	r.t.Helper()
+	r.p = startWith(r.t, r.mode, func(s *pyproc.Spec) {
+		r.change(s)
+		r.home = s.Dir
+	})
 }
 
 func (r *row) do(req pyproc.Request) pyproc.Outcome {
@@ -45,7 +56,7 @@ func (r *row) replace(reason string) {
 	r.t.Helper()
 	r.replaced = append(r.replaced, fmt.Sprintf("job %d: %s", r.jobs, reason))
 	r.p.Kill()
-	r.p = startWith(r.t, r.mode, r.change)
+	r.start()
 }
 
 // replacedAtMost checks how many of the jobs, in per cent, cost their interpreter its

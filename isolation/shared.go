@@ -24,13 +24,14 @@ var shared = Mode{
 		"signal handlers and timers",
 		"open files, threads and child processes",
 		"memory that is not given back",
+		"what a hostile job does to molt's own code in the process: it can answer for later jobs",
 	},
 	Declares: strings.Fields(sharedLeaks),
 }
 
 // sharedLeaks are the probes that find their trace in the mode shared.
 const sharedLeaks = `
-		builtin-added builtin-deleted builtin-replaced builtin-by-dunder
+		builtin-added builtin-replaced builtin-by-dunder
 		builtin-by-function import-function context-variable exception-state garbage-cycle
 		weak-callback
 		fake-module module-replaced module-removed module-forbidden sys-path sys-path-rebound

@@ -106,7 +106,7 @@ func TestDeadline(t *testing.T) {
 // wantGone checks an interpreter whose process ended during a job.
 func wantGone(t *testing.T, p *Interpreter) {
 	t.Helper()
-	<-p.Exited()
+	wantExited(t, p)
 	out := do(t, p, code("1"))
 	wantEnd(t, out, EndNotRun, 0, 0)
 	if !strings.Contains(out.Detail, "gone") {
@@ -135,27 +135,21 @@ func TestDoCancelled(t *testing.T) {
 	wantGone(t, p)
 }
 
-// deaths are the jobs that end their process, each with the one outcome it has.
+// deaths are jobs that end their process, each with the one outcome it has. Package
+// hostile has more, for every mode.
 var deaths = map[string]struct {
-	req                   Request
-	end                   End
-	exitCode, signal      int
-	stdout, detail, stall string
+	req              Request
+	end              End
+	exitCode, signal int
+	stdout, detail   string
 }{
-	"exits with 0": {req: code("import os", "print('said', flush=True)", "os._exit(0)"), end: EndExited, stdout: "said\n"},
 	"exits with 7": {req: code("import os", "os._exit(7)"), end: EndExited, exitCode: 7},
-	"killed":       {req: code("import os", "os.kill(os.getpid(), 9)"), end: EndSignaled, signal: 9},
-	"terminated":   {req: code("import os", "os.kill(os.getpid(), 15)"), end: EndSignaled, signal: 15},
+	"killed":       {req: code("import os", "print('said', flush=True)", "os.kill(os.getpid(), 9)"), end: EndSignaled, signal: 9, stdout: "said\n"},
 	"segmentation fault": {req: code("import ctypes, sys", "print('last', file=sys.stderr)", "ctypes.string_at(0)"),
 		end: EndSignaled, signal: 11, detail: "its last lines:\nlast"},
 	"descriptors closed": {req: code("import os", "os.closerange(3, 1 << 30)"), end: EndProtocol, detail: "closed"},
-	"descriptors closed, still running": {req: code("import os", "os.closerange(3, 1 << 30)", "while True: pass"),
-		end: EndProtocol, detail: "closed"},
-	"every descriptor closed": {req: code("import os", "os.closerange(0, 1 << 30)"), end: EndProtocol, detail: "closed"},
 	"garbage everywhere": {req: code("import os", "for fd in map(int, os.listdir('/proc/self/fd')):",
 		"  try: os.write(fd, b'garbage!' * 100)", "  except OSError: pass"), end: EndProtocol, detail: "too long"},
-	"a huge frame": {req: code("import os", "for fd in sorted(map(int, os.listdir('/proc/self/fd')))[3:]:",
-		"  try: os.write(fd, b'\\x04\\0\\0\\0' + b'x' * 65000)", "  except OSError: pass"), end: EndProtocol},
 }
 
 func TestDeaths(t *testing.T) {
@@ -179,7 +173,7 @@ func TestDeaths(t *testing.T) {
 // for what a version manager or an earlier job did in that process.
 func TestCPUOfTheDead(t *testing.T) {
 	t.Parallel()
-	const most = 200 * time.Millisecond
+	const most = 800 * time.Millisecond // loading ctypes takes a slow machine a tenth of it
 	shim := func(s *Spec) { s.Python = pretender(t, "shim") }
 	for name, source := range map[string]string{
 		"segmentation fault": "import ctypes; ctypes.string_at(0)", "exit": "import os; os._exit(3)",
@@ -187,11 +181,11 @@ func TestCPUOfTheDead(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := start(t, shim)
-			burn := do(t, p, code("import subprocess, sys, time", "end = time.process_time() + .3", "while time.process_time() < end: pass",
-				"subprocess.run([sys.executable, '-Ic', 'import time\\nwhile time.process_time() < .3: pass'])", "pass"))
+			burn := do(t, p, code("import subprocess, sys, time", "end = time.process_time() + 1", "while time.process_time() < end: pass",
+				"subprocess.run([sys.executable, '-Ic', 'import time\\nwhile time.process_time() < .8: pass'])", "pass"))
 			wantPrinted(t, burn, "")
 			if burn.CPU < most || burn.CPU > testTimeout {
-				t.Errorf("the job that used 300 ms is charged for %v", burn.CPU)
+				t.Errorf("the job that used a second is charged for %v", burn.CPU)
 			}
 			if out := do(t, p, code(source)); out.Reusable || out.CPU <= 0 || out.CPU > most {
 				t.Errorf("the job that died at once is charged for %v: %s", out.CPU, describe(out))

@@ -140,6 +140,16 @@ func wantEnd(t *testing.T, out Outcome, end End, exitCode, signal int) {
 	}
 }
 
+// wantExited waits for the end of a process that was killed or died.
+func wantExited(t *testing.T, p *Interpreter) {
+	t.Helper()
+	select {
+	case <-p.Exited():
+	case <-time.After(testTimeout):
+		t.Fatal("the process has not ended")
+	}
+}
+
 func describe(out Outcome) string {
 	return fmt.Sprintf("end %d, exit code %d, signal %d, completion %+v, reusable %v, taint %q, detail %q, stdout %.200q, stderr %.500q",
 		out.End, out.ExitCode, out.Signal, out.Completion, out.Reusable, out.Taint, out.Detail, out.Stdout, out.Stderr)

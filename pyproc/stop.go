@@ -161,6 +161,7 @@ func (p *Interpreter) release() {
 	if p.resultFile != nil {
 		_ = p.resultFile.Close()
 	}
+	p.frames, p.request, p.scratch = frameReader{}, nil, nil
 	p.dir.remove()
 	if p.as != nil {
 		p.spec.Users.give(*p.as)

@@ -106,7 +106,7 @@ func TestKilledWhileIdle(t *testing.T) {
 	t.Parallel()
 	p := start(t, nil)
 	must(t, unix.Kill(p.pid, unix.SIGKILL))
-	<-p.Exited()
+	wantExited(t, p)
 	out := do(t, p, code("1"))
 	wantEnd(t, out, EndNotRun, 0, 0)
 	if !strings.Contains(out.Detail, "signal: killed") {

@@ -114,9 +114,9 @@ def hint(exc):
 def describe(done, exc, tb, text):
     kind = type(exc)
     try:
-        name = kind.__qualname__
-        if kind.__module__ not in ("__main__", "builtins"):
-            name = f"{kind.__module__}.{name}"
+        name, module = kind.__qualname__, kind.__module__
+        if type(module) is str and module not in ("__main__", "builtins"):
+            name = f"{module}.{name}"
     except BaseException:
         name = type_name(kind)
     try:
