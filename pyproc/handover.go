@@ -84,8 +84,8 @@ type takeWatch struct {
 }
 
 func (w *takeWatch) stuck(now time.Time) bool {
-	if now.Before(w.next) {
-		return false
+	if w.x.nonce == "" || now.Before(w.next) {
+		return false // a process that starts has its ready timeout
 	}
 	w.next = now.Add(stopCheck)
 	before := w.left

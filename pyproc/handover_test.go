@@ -97,3 +97,10 @@ func TestLargeRequestOfASlowReader(t *testing.T) {
 	out := do(t, p, Request{Code: "import time\ntime.sleep(2.5)\nprint(len(s))", Inputs: []byte(`{"s":"` + strings.Repeat("x", 8<<20) + `"}`)})
 	wantPrinted(t, out, "8388608\n")
 }
+
+// A process that takes long to start is not taken for one that doesn't read.
+func TestSlowStart(t *testing.T) {
+	t.Parallel()
+	p := start(t, func(s *Spec) { s.Python = pretender(t, "slow") })
+	wantPrinted(t, do(t, p, code("print(1)")), "1\n")
+}
