@@ -3,7 +3,7 @@ GO ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 LDFLAGS = -X main.version=$(VERSION)
 
-.PHONY: build test lint unit bench memory failures soak clean
+.PHONY: build test lint unit bench memory failures soak cycles clean
 
 build: ## the molt binary, in bin/
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/molt ./cmd/molt
@@ -28,6 +28,9 @@ memory: ## 100,000 jobs through one worker, whose memory may grow by a tenth
 
 failures: ## the tests of failures with all their jobs and outages, and what each counted
 	$(GO) test -run '^TestFailure' -v -timeout 60m ./integration -failures 1
+
+cycles: ## two hundred starts and stops of a worker with 16 interpreters
+	$(GO) test -run '^TestStartsAndStops$$' -v -timeout 60m ./integration -cycles 200
 
 # How long `make soak` keeps jobs under way.
 SOAK ?= 10m
