@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-0f8c9bb6/molt/integration/testkit"
 	"github.com/seed-0f8c9bb6/molt/isolation"
 	"github.com/seed-0f8c9bb6/molt/queue"
 	"github.com/seed-0f8c9bb6/molt/worker"
@@ -85,7 +86,7 @@ func TestStartsAndStops(t *testing.T) {
 		}
 		// Every other one is stopped in the midst of its starts.
 		if i%2 == 0 {
-			eventually(t, "all interpreters", func() bool {
+			testkit.Await(t, "all interpreters", func() bool {
 				up := 0
 				for _, slot := range w.Status().Pools[0].Slots {
 					if slot.State == "idle" {
@@ -113,7 +114,7 @@ func TestStartsAndStops(t *testing.T) {
 			t.Logf("%+v, before %+v", after, before)
 		}
 	})
-	eventually(t, "as much as before", func() bool {
+	testkit.Await(t, "as much as before", func() bool {
 		after = holds(t)
 		return after.goroutines <= before.goroutines && after.descriptors <= before.descriptors && after.processes <= before.processes
 	})

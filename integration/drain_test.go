@@ -6,10 +6,10 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/seed-0f8c9bb6/molt/integration/testkit"
 	"github.com/seed-0f8c9bb6/molt/queue"
 )
 
@@ -21,20 +21,6 @@ const oncePool = `pools:
     spares: 2
     ack_wait: 10m
     attempts: 1`
-
-// eventually polls until the condition holds.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for timeout := time.After(testTimeout); !holds(); {
-		select {
-		case <-tick.C:
-		case <-timeout:
-			t.Fatalf("not in time: %s", what)
-		}
-	}
-}
 
 // answers returns the status and the body of an HTTP request; 0: nobody listens.
 func answers(t *testing.T, url string) int {
@@ -84,13 +70,13 @@ func TestDrainPointByPoint(t *testing.T) {
 	for i := range 30 {
 		waiting = append(waiting, submit(t, client, queue.Job{ID: fmt.Sprint("waits", i), Code: "1"}))
 	}
-	eventually(t, "jobs that were fetched and wait", func() bool { return scrape(t, "http://"+address)[`molt_jobs_waiting{pool="default"}`] > 0 })
+	testkit.Await(t, "jobs that were fetched and wait", func() bool { return testkit.Scrape(t, "http://"+address)[`molt_jobs_waiting{pool="default"}`] > 0 })
 	if code := answers(t, "http://"+address+"/readyz"); code != http.StatusOK {
 		t.Errorf("/readyz before the drain: %d", code)
 	}
 	w1.signal(syscall.SIGTERM)
 	w1.waitFor("draining")
-	eventually(t, "503 from /readyz", func() bool { return answers(t, "http://"+address+"/readyz") == http.StatusServiceUnavailable })
+	testkit.Await(t, "503 from /readyz", func() bool { return answers(t, "http://"+address+"/readyz") == http.StatusServiceUnavailable })
 	if code := answers(t, "http://"+address+"/livez"); code != http.StatusOK {
 		t.Errorf("/livez of a worker that drains: %d", code)
 	}
@@ -100,7 +86,7 @@ func TestDrainPointByPoint(t *testing.T) {
 			t.Errorf("%+v %+v", r, r.Error)
 		}
 	}
-	if m := scrape(t, "http://"+address); m[`molt_jobs_running{pool="default"}`] != 1 || m[`molt_jobs_waiting{pool="default"}`] != 0 || m[`molt_jobs_given_back_total{pool="default"}`] == 0 {
+	if m := testkit.Scrape(t, "http://"+address); m[`molt_jobs_running{pool="default"}`] != 1 || m[`molt_jobs_waiting{pool="default"}`] != 0 || m[`molt_jobs_given_back_total{pool="default"}`] == 0 {
 		t.Errorf("%v running, %v waiting, %v given back", m[`molt_jobs_running{pool="default"}`], m[`molt_jobs_waiting{pool="default"}`], m[`molt_jobs_given_back_total{pool="default"}`])
 	}
 	if n := queued(t, url); n != 1 {
@@ -157,7 +143,7 @@ func TestKilledWorkerLeavesNoPython(t *testing.T) {
 			g := newGate(t)
 			submit(t, client, queue.Job{Code: g.code("")})
 			g.entered()
-			eventually(t, "two spares", func() bool { return len(childrenOf(t, w.cmd.Process.Pid)) == 3 })
+			testkit.Await(t, "two spares", func() bool { return len(childrenOf(t, w.cmd.Process.Pid)) == 3 })
 			var all []int
 			for _, pid := range childrenOf(t, w.cmd.Process.Pid) {
 				all = append(append(all, pid), childrenOf(t, pid)...)

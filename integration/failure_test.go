@@ -84,7 +84,13 @@ func TestFailureKilledInterpreters(t *testing.T) {
 	c.begin()
 	var killed, stopped int
 	c.every(400*time.Millisecond, func(i int) {
-		pids := childrenOf(t, f.worker(i).cmd.Process.Pid)
+		w := f.worker(i)
+		select {
+		case <-w.done:
+			t.Fatalf("a worker ended: %v", w.err)
+		default:
+		}
+		pids := childrenOf(t, w.cmd.Process.Pid)
 		if len(pids) == 0 {
 			return
 		}

@@ -24,13 +24,15 @@ var mayImport = map[string][]string{
 	"cmd/molt/benchmark":   {"queue"},
 	"cmd/molt":             {"queue", "queue/embednats", "pyproc", "isolation", "isolation/experiment", "worker", "configs", "cmd/molt/benchmark"},
 	"integration":          {"queue"},
+	"integration/testkit":  {}, // for tests: no package imports it
 }
 
 // Modules that one package alone may know.
 var onlyImporter = map[string]string{
 	"github.com/nats-io/nats-server": "queue/embednats",
 	"github.com/spf13/cobra":         "cmd/molt",
-	"github.com/prometheus":          "cmd/molt",
+	"github.com/prometheus/client":   "cmd/molt",
+	"github.com/prometheus/common":   "integration/testkit",
 	"github.com/goccy/go-yaml":       "configs",
 }
 

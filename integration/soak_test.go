@@ -18,6 +18,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/seed-0f8c9bb6/molt/integration/testkit"
 	"github.com/seed-0f8c9bb6/molt/queue"
 	"github.com/seed-0f8c9bb6/molt/worker"
 )
@@ -150,31 +151,17 @@ func (s *soak) one(i int) {
 	}
 }
 
-// until returns when the condition holds.
-func (s *soak) until(what string, holds func() bool) {
-	s.t.Helper()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for timeout := time.After(testTimeout); !holds(); {
-		select {
-		case <-tick.C:
-		case <-timeout:
-			s.t.Fatalf("not in time: %s", what)
-		}
-	}
-}
-
 // rest returns what the workers take when no job is there and every interpreter is.
 func (s *soak) rest() []footprint {
 	s.t.Helper()
 	var all []footprint
 	for i, w := range s.workers {
-		s.until("a worker at rest", func() bool {
-			m := scrape(s.t, s.http[i])
-			return sum(m, "molt_jobs_running")+sum(m, "molt_jobs_waiting") == 0 && sum(m, "molt_interpreters", `state="idle"`) == soakProcesses-float64(len(soakPools)) &&
+		testkit.Await(s.t, "a worker at rest", func() bool {
+			m := testkit.Scrape(s.t, s.http[i])
+			return testkit.Sum(m, "molt_jobs_running")+testkit.Sum(m, "molt_jobs_waiting") == 0 && testkit.Sum(m, "molt_interpreters", `state="idle"`) == soakProcesses-float64(len(soakPools)) &&
 				len(childrenOf(s.t, w.cmd.Process.Pid)) == soakProcesses
 		})
-		m := scrape(s.t, s.http[i])
+		m := testkit.Scrape(s.t, s.http[i])
 		all = append(all, footprint{m["process_resident_memory_bytes"], m["process_open_fds"], m["go_goroutines"]})
 	}
 	return all
@@ -186,7 +173,7 @@ func (s *soak) flat(first, last []footprint) {
 	s.t.Helper()
 	for i := range s.workers {
 		var over string
-		s.until("a worker as it was: "+over, func() bool {
+		testkit.Await(s.t, "a worker as it was: "+over, func() bool {
 			over = first[i].outgrown(last[i])
 			if over == "" {
 				return true
@@ -215,9 +202,9 @@ func (f footprint) outgrown(now footprint) string {
 // dead before it had another job or was replaced for another reason.
 func (s *soak) killIdle() {
 	s.t.Helper()
-	s.until("an interpreter that died", func() bool {
+	testkit.Await(s.t, "an interpreter that died", func() bool {
 		s.killOne()
-		return sum(scrape(s.t, s.http[0]), "molt_recycles_total", `reason="died"`) > 0
+		return testkit.Sum(testkit.Scrape(s.t, s.http[0]), "molt_recycles_total", `reason="died"`) > 0
 	})
 }
 
@@ -253,7 +240,7 @@ func (s *soak) nothingLost() {
 		s.t.Errorf("%d results are stored of %d jobs", stored, s.next.Load())
 	}
 	for _, pool := range soakPools {
-		s.until("an empty queue", func() bool { return messages("MOLT_JOBS_"+pool) == 0 })
+		testkit.Await(s.t, "an empty queue", func() bool { return messages("MOLT_JOBS_"+pool) == 0 })
 	}
 	if dead := messages("MOLT_DEAD"); dead > 0 {
 		s.t.Errorf("%d jobs were given up", dead)
@@ -265,9 +252,9 @@ func (s *soak) report(took time.Duration) {
 	s.t.Helper()
 	recycles := map[worker.RecycleReason]float64{}
 	for _, address := range s.http {
-		m := scrape(s.t, address)
+		m := testkit.Scrape(s.t, address)
 		for _, reason := range worker.RecycleReasons {
-			recycles[reason] += sum(m, "molt_recycles_total", fmt.Sprintf("reason=%q", reason))
+			recycles[reason] += testkit.Sum(m, "molt_recycles_total", fmt.Sprintf("reason=%q", reason))
 		}
 	}
 	s.t.Logf("%d jobs in %v, %.0f a second, %d delivered more than once; by kind %v", s.next.Load(), took.Round(time.Second), float64(s.next.Load())/took.Seconds(), s.again, s.kinds)
@@ -296,7 +283,7 @@ func (s *soak) stop() {
 			waitGone(s.t, pid)
 		}
 	}
-	s.until("the end of what jobs started", func() bool { return len(marked(s.t)) == 0 })
+	testkit.Await(s.t, "the end of what jobs started", func() bool { return len(marked(s.t)) == 0 })
 }
 
 // marked lists the processes that jobs of the soak test have left.

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/seed-0f8c9bb6/molt/integration/testkit"
 	"github.com/seed-0f8c9bb6/molt/queue"
 )
 
@@ -23,36 +24,14 @@ pools:
     interpreters: 1
     ack_wait: 2s`
 
-// gate is a named pipe on which a job waits. A job that opens it has started.
-type gate struct {
-	t    *testing.T
-	path string
-}
+// gate is one whose jobs go on with more code.
+type gate struct{ testkit.Gate }
 
-func newGate(t *testing.T) *gate {
-	t.Helper()
-	g := &gate{t: t, path: filepath.Join(t.TempDir(), "gate")}
-	if err := syscall.Mkfifo(g.path, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return g
-}
+func newGate(t *testing.T) *gate { return &gate{testkit.NewGate(t)} }
 
-// code is a job that says who it is, waits at the gate, and goes on.
-func (g *gate) code(then string) string {
-	return fmt.Sprintf("import os\nwith open(%q) as gate:\n    gate.read()\n%s", g.path, then)
-}
+func (g *gate) code(then string) string { return "import os\n" + g.Code() + then }
 
-// entered returns when a job is at the gate; closing what it returns lets it go on.
-func (g *gate) entered() *os.File {
-	g.t.Helper()
-	f, err := os.OpenFile(g.path, os.O_WRONLY, 0)
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	g.t.Cleanup(func() { _ = f.Close() })
-	return f
-}
+func (g *gate) entered() *os.File { return g.Entered() }
 
 func submit(t *testing.T, c *queue.Client, job queue.Job) queue.Ticket {
 	t.Helper()

@@ -13,7 +13,6 @@ type model struct {
 	lives   []life
 	process []int // each slot's; 0: none
 	job     []int // each slot's, running or in hand; 0: none
-	dead    map[int]bool
 	ending  []int
 	warm    []int
 	next    int // process
@@ -24,7 +23,7 @@ type model struct {
 }
 
 func newModel(t *rapid.T) *model {
-	m := &model{dead: map[int]bool{}, ended: map[int]int{}}
+	m := &model{ended: map[int]int{}}
 	m.brood = brood{slots: rapid.IntRange(1, 5).Draw(t, "slots"), spares: rapid.IntRange(0, 2).Draw(t, "spares")}
 	for range m.brood.slots {
 		m.lives = append(m.lives, life{alone: m.brood.spares == 0})
@@ -101,6 +100,9 @@ func (m *model) give(t *rapid.T, i int) {
 	}
 	if p := m.process[i]; p == 0 {
 		t.Fatalf("job %d runs on no process", job)
+	}
+	if !m.open {
+		t.Fatalf("job %d begins while the pool drains", job)
 	}
 	for _, p := range m.ending {
 		if p == m.process[i] {
@@ -279,11 +281,14 @@ func (m *model) settle(t *rapid.T) {
 	}
 }
 
+// Three thousand sequences: a check of rapid's is a hundred.
 func TestAnySequenceOfEvents(t *testing.T) {
 	t.Parallel()
-	rapid.Check(t, func(t *rapid.T) {
-		m := newModel(t)
-		t.Repeat(m.actions())
-		m.settle(t)
-	})
+	for range 30 {
+		rapid.Check(t, func(t *rapid.T) {
+			m := newModel(t)
+			t.Repeat(m.actions())
+			m.settle(t)
+		})
+	}
 }

@@ -63,6 +63,10 @@ func startServer(t *testing.T) string {
 	return s.URL()
 }
 
+// testAckWait is longer than any machine stands still: a lease that runs out brings a
+// second delivery. Tests of that have a shorter one.
+const testAckWait = 30 * time.Second
+
 // testConfig is a worker with one pool of two interpreters.
 func testConfig(t *testing.T) worker.Config {
 	t.Helper()
@@ -79,7 +83,7 @@ func testConfig(t *testing.T) worker.Config {
 		Results: queue.ResultStreams{MaxAge: time.Hour, DeadMaxAge: time.Hour},
 		Log:     zaptest.NewLogger(t),
 		Pools: []worker.PoolConfig{{
-			Stream: queue.PoolStream{Pool: "default", Isolation: mode.Name, AckWait: 2 * time.Second,
+			Stream: queue.PoolStream{Pool: "default", Isolation: mode.Name, AckWait: testAckWait,
 				MaxBytes: 64 << 20, MaxMsgs: 100_000, DuplicateWindow: time.Minute},
 			Mode: mode, Interpreters: 2, Python: python(), Timeout: testTimeout, Attempts: 5,
 			OutputCap: worker.DefaultOutputCap, MaxJobBytes: worker.DefaultMaxJobBytes, ReplyAllow: queue.DefaultReplyAllow,

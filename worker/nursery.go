@@ -231,6 +231,7 @@ func (n *nursery) onProven() {
 	n.retry.Reset()
 	n.shaky.Store(false)
 	if n.failures > 0 {
+		n.log.Info("interpreters can be started again", zap.Int("failures", n.failures))
 		n.failures = 0
 		n.tell(nil)
 	}

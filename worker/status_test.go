@@ -5,57 +5,32 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
+	"github.com/seed-0f8c9bb6/molt/integration/testkit"
 	"github.com/seed-0f8c9bb6/molt/queue"
 	"github.com/seed-0f8c9bb6/molt/queue/embednats"
 	"github.com/seed-0f8c9bb6/molt/worker"
 )
 
 // await polls until the condition holds.
-func await(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	ticker := time.NewTicker(5 * time.Millisecond)
-	defer ticker.Stop()
-	for deadline := time.After(testTimeout); !holds(); {
-		select {
-		case <-ticker.C:
-		case <-deadline:
-			t.Fatalf("not in time: %s", what)
-		}
-	}
-}
+var await = testkit.Await
 
-// gate is a job that runs until it is opened.
-type gate struct{ path string }
+// gate is where a job runs until it is opened.
+type gate struct{ testkit.Gate }
 
-func newGate(t *testing.T) gate {
-	t.Helper()
-	g := gate{path: filepath.Join(t.TempDir(), "gate")}
-	if err := syscall.Mkfifo(g.path, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return g
-}
+func newGate(t *testing.T) gate { return gate{testkit.NewGate(t)} }
 
-func (g gate) job() queue.Job { return queue.Job{Code: fmt.Sprintf("open(%q).read()", g.path)} }
+func (g gate) job() queue.Job { return queue.Job{Code: g.Code()} }
 
 // reached returns when the job is at the gate; open lets it go on.
-func (g gate) reached(t *testing.T) (open func()) {
-	t.Helper()
-	f, err := os.OpenFile(g.path, os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	open = sync.OnceFunc(func() { _ = f.Close() })
-	t.Cleanup(open)
-	return open
+func (g gate) reached(*testing.T) (open func()) {
+	at := g.Entered()
+	return func() { _ = at.Close() }
 }
 
 // times collects what an observer is told.

@@ -146,8 +146,9 @@ func TestBudgetReplacesTheInterpreter(t *testing.T) {
 
 func TestJobLongerThanAckWaitRunsOnce(t *testing.T) {
 	t.Parallel()
-	s := serve(t, nil)
-	s.startWorker(func(c *worker.Config) { c.Name = "w2" })
+	short := func(c *worker.Config) { c.Pools[0].Stream.AckWait = 2 * time.Second }
+	s := serve(t, short)
+	s.startWorker(func(c *worker.Config) { short(c); c.Name = "w2" })
 	marks := filepath.Join(t.TempDir(), "marks")
 	r := s.run(queue.Job{Code: fmt.Sprintf("import time\nopen(%q, 'a').write('x')\ntime.sleep(5)", marks)})
 	if r.Status != queue.StatusOK || r.Attempt != 1 {

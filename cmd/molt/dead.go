@@ -69,63 +69,44 @@ func newDeadListCommand(a *app) *cobra.Command {
 	return cmd
 }
 
-func newDeadShowCommand(a *app) *cobra.Command {
+// newDeadCommandFor makes a command that acts on dead jobs, of which some must be chosen.
+func newDeadCommandFor(a *app, use, short, long string, action deadAction) *cobra.Command {
 	var f deadFlags
 	cmd := &cobra.Command{
-		Use:   "show ID...",
-		Short: "Print dead jobs as JSON, with the jobs themselves",
-		RunE: func(cmd *cobra.Command, ids []string) error {
-			return a.someDead(cmd, &f, ids, func(_ context.Context, _ *session, d *queue.DeadJob) error {
-				record := newDeadRecord(d)
-				job, err := d.Job()
-				if err == nil {
-					record.Job, err = queue.EncodeJob(queue.EncodingJSON, job)
-				}
-				if err != nil {
-					a.notef("cannot show the payload of %q: %v", d.ID, err)
-				}
-				return a.printRecord(record)
-			})
-		},
+		Use: use, Short: short, Long: long,
+		RunE: func(cmd *cobra.Command, ids []string) error { return a.someDead(cmd, &f, ids, action) },
 	}
 	f.add(cmd)
 	cmd.Flags().BoolVar(&f.all, "all", false, "every dead job")
 	return cmd
+}
+
+func newDeadShowCommand(a *app) *cobra.Command {
+	return newDeadCommandFor(a, "show ID...", "Print dead jobs as JSON, with the jobs themselves", "",
+		func(_ context.Context, _ *session, d *queue.DeadJob) error {
+			record := newDeadRecord(d)
+			job, err := d.Job()
+			if err == nil {
+				record.Job, err = queue.EncodeJob(queue.EncodingJSON, job)
+			}
+			if err != nil {
+				a.notef("cannot show the payload of %q: %v", d.ID, err)
+			}
+			return a.printRecord(record)
+		})
 }
 
 func newDeadRequeueCommand(a *app) *cobra.Command {
-	var f deadFlags
-	cmd := &cobra.Command{
-		Use:   "requeue ID...",
-		Short: "Queue dead jobs again, with all their attempts",
-		Long: `Queue dead jobs again and remove their records. The infra_error that is stored as
+	return newDeadCommandFor(a, "requeue ID...", "Queue dead jobs again, with all their attempts",
+		`Queue dead jobs again and remove their records. The infra_error that is stored as
 such a job's result goes first, so that the job really runs. A job that has
 another result after all is not queued, nor one whose id another job has used.`,
-		RunE: func(cmd *cobra.Command, ids []string) error {
-			return a.someDead(cmd, &f, ids, func(ctx context.Context, s *session, d *queue.DeadJob) error {
-				return s.client.Requeue(ctx, d)
-			})
-		},
-	}
-	f.add(cmd)
-	cmd.Flags().BoolVar(&f.all, "all", false, "every dead job")
-	return cmd
+		func(ctx context.Context, s *session, d *queue.DeadJob) error { return s.client.Requeue(ctx, d) })
 }
 
 func newDeadPurgeCommand(a *app) *cobra.Command {
-	var f deadFlags
-	cmd := &cobra.Command{
-		Use:   "purge ID...",
-		Short: "Remove the records of dead jobs; their results stay",
-		RunE: func(cmd *cobra.Command, ids []string) error {
-			return a.someDead(cmd, &f, ids, func(ctx context.Context, s *session, d *queue.DeadJob) error {
-				return s.client.Forget(ctx, d)
-			})
-		},
-	}
-	f.add(cmd)
-	cmd.Flags().BoolVar(&f.all, "all", false, "every dead job")
-	return cmd
+	return newDeadCommandFor(a, "purge ID...", "Remove the records of dead jobs; their results stay", "",
+		func(ctx context.Context, s *session, d *queue.DeadJob) error { return s.client.Forget(ctx, d) })
 }
 
 // someDead acts on the dead jobs that were chosen, which must be some.

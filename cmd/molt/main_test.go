@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -10,12 +9,12 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
+	"github.com/seed-0f8c9bb6/molt/integration/testkit"
 	"github.com/seed-0f8c9bb6/molt/queue"
 	"github.com/seed-0f8c9bb6/molt/queue/embednats"
 )
@@ -275,31 +274,12 @@ func results(t *testing.T, text string) []queue.Result {
 	return all
 }
 
-// gate is a named pipe at which a job waits.
-type gate struct {
-	t    *testing.T
-	path string
-}
+// gate is where a job waits.
+type gate struct{ testkit.Gate }
 
-func newGate(t *testing.T) gate {
-	t.Helper()
-	g := gate{t: t, path: filepath.Join(t.TempDir(), "gate")}
-	if err := syscall.Mkfifo(g.path, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return g
-}
+func newGate(t *testing.T) gate { return gate{testkit.NewGate(t)} }
 
-// code waits until the gate is opened.
-func (g gate) code() string { return fmt.Sprintf("open(%q).read()\n", g.path) }
+func (g gate) code() string { return g.Code() }
 
-// entered returns when a job is at the gate; closing what it returns lets it go on.
-func (g gate) entered() io.Closer {
-	g.t.Helper()
-	f, err := os.OpenFile(g.path, os.O_WRONLY, 0)
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	g.t.Cleanup(func() { _ = f.Close() })
-	return f
-}
+// entered returns when a job is there; closing what it returns lets it go on.
+func (g gate) entered() io.Closer { return g.Entered() }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"github.com/seed-0f8c9bb6/molt/queue"
 	"github.com/seed-0f8c9bb6/molt/worker"
@@ -142,8 +143,11 @@ func (a *app) showLook(look fleetStatus, problem error, f *statusFlags) error {
 	}
 	text := out.String()
 	if screen, terminal := a.Out.(*screen); terminal && f.watch {
-		text = inPlace(text)
-		_, err := io.WriteString(screen.file, text)
+		width, height, err := term.GetSize(int(screen.file.Fd()))
+		if err == nil {
+			text = fit(text, width, height)
+		}
+		_, err = io.WriteString(screen.file, inPlace(text))
 		return err
 	}
 	if f.watch {
@@ -159,6 +163,22 @@ func inPlace(text string) string {
 	return "\x1b[H" + strings.ReplaceAll(text, "\n", "\x1b[K\n") + "\x1b[J"
 }
 
+// fit cuts a text to the size of a terminal: a line that wraps and a page that scrolls
+// could not be written over. A size of 0 is unknown.
+func fit(text string, width, height int) string {
+	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	if room := height - 1; height > 1 && len(lines) > room { // the cursor has the last one
+		left := len(lines) - room + 1
+		lines = append(lines[:room-1], fmt.Sprintf("… %d lines more: name one WORKER, or enlarge the terminal", left))
+	}
+	for i, line := range lines {
+		if r := []rune(line); width > 0 && len(r) > width {
+			lines[i] = string(r[:width-1]) + "…"
+		}
+	}
+	return strings.Join(lines, "\n") + "\n"
+}
+
 func writeWorker(out io.Writer, w memberStatus, now time.Time) {
 	if w.Problem != "" {
 		fmt.Fprintf(out, "%s  %s\n", w.Name, w.Problem)
@@ -166,7 +186,8 @@ func writeWorker(out io.Writer, w memberStatus, now time.Time) {
 	}
 	state := "ready"
 	if !w.Ready {
-		state = "not ready: " + w.NotReady
+		why, _, _ := strings.Cut(w.NotReady, "\n") // the pool has the rest
+		state = "not ready: " + why
 	}
 	fmt.Fprintf(out, "%s  %s\n", w.Name, state)
 	fmt.Fprintf(out, "  molt %s, process %d on %s, up %s, %s\n", orDash(w.Version), w.PID, w.Host, age(now.Sub(w.StartedAt)), server(w.Connection, now))
@@ -184,11 +205,15 @@ func server(c worker.ConnectionStatus, now time.Time) string {
 
 func writePool(out io.Writer, p worker.PoolStatus, now time.Time) {
 	state := p.State
-	if p.Reason != "" {
-		state += " (" + p.Reason + ")"
+	why, said, _ := strings.Cut(p.Reason, "\n")
+	if why != "" {
+		state += " (" + why + ")"
 	}
 	fmt.Fprintf(out, "  pool %s, %s, Python %s: %s; %d waiting, %d running, %d done, %d recycled\n",
 		p.Name, p.Isolation, orDash(p.Python), state, p.Waiting, p.Running, p.Counts.JobsDone(), p.Counts.Recycled())
+	for line := range strings.Lines(said) {
+		fmt.Fprintf(out, "    | %s\n", strings.TrimSuffix(line, "\n"))
+	}
 	table := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(table, "    SLOT\tSTATE\tGENERATION\tEXECUTIONS\tMEMORY\tMODULES\tAGE\tLAST RECYCLE")
 	for _, s := range p.Slots {

@@ -4,9 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+	"golang.org/x/sys/unix"
 
 	"github.com/seed-0f8c9bb6/molt/queue/embednats"
 	"github.com/seed-0f8c9bb6/molt/worker"
@@ -132,6 +137,79 @@ func TestWatchInPlace(t *testing.T) {
 	}
 }
 
+// A terminal that is too small for the fleet shows its beginning, and no line twice.
+func TestFit(t *testing.T) {
+	t.Parallel()
+	text := "w1  ready\n" + strings.Repeat("    0  idle  ü\n", 9)
+	for _, c := range []struct {
+		width, height int
+		want          string
+	}{
+		{0, 0, text},
+		{80, 24, text},
+		{8, 24, "w1  rea…\n" + strings.Repeat("    0  …\n", 9)},
+		{80, 4, "w1  ready\n    0  idle  ü\n… 8 lines more: name one WORKER, or enlarge the terminal\n"},
+	} {
+		if got := fit(text, c.width, c.height); got != c.want {
+			t.Errorf("%d by %d: %q", c.width, c.height, got)
+		}
+	}
+}
+
+// What a watched fleet shows while its server is away and when a worker hangs.
+func TestWatchThroughTroubles(t *testing.T) {
+	t.Parallel()
+	store := t.TempDir()
+	server, err := embednats.Start(embednats.Options{StoreDir: store})
+	if err != nil {
+		t.Fatal(err)
+	}
+	startWorker(t, server.URL(), "--name", "w1")
+	terminal, shown := openTerminal(t)
+	if err := unix.IoctlSetWinsize(int(terminal.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 20, Col: 60}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(testContext(t))
+	done := make(chan int, 1)
+	c := command{args: []string{"status", "--server", server.URL(), "--watch", "--interval", "20ms", "--timeout", "700ms"}}
+	go func() { done <- run(ctx, c.line(), c.stdio(terminal, io.Discard)) }()
+	shown.waitFor(t, "w1  ready\x1b[K")
+	shown.waitFor(t, "…\x1b[K") // the lines that are wider than 60
+	port := server.URL()[strings.LastIndexByte(server.URL(), ':')+1:]
+	if err := server.Close(); err != nil {
+		t.Fatal(err)
+	}
+	shown.waitFor(t, "the connection to NATS is lost")
+	number, err := strconv.Atoi(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := len(shown.String())
+	if server, err = embednats.Start(embednats.Options{StoreDir: store, Port: number}); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = server.Close() }()
+	await(t, "the worker's return", func() bool { return strings.Contains(shown.String()[before:], "w1  ready") })
+	// Somebody who says that it is a worker, and answers nothing.
+	nc, err := nats.Connect(server.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	mute, err := micro.AddService(nc, micro.Config{Name: worker.ServiceName, Version: "0.0.0", Metadata: map[string]string{worker.MetaWorker: "mute", worker.MetaPrefix: "molt"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := mute.AddEndpoint("status", micro.HandlerFunc(func(micro.Request) {}), micro.WithEndpointSubject("molt.worker.mute.status")); err != nil {
+		t.Fatal(err)
+	}
+	shown.waitFor(t, "mute  it did not answer")
+	cancel()
+	if code := <-done; code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+}
+
 func TestWords(t *testing.T) {
 	t.Parallel()
 	for d, want := range map[time.Duration]string{
@@ -150,7 +228,9 @@ func TestWords(t *testing.T) {
 	var out strings.Builder
 	writeWorker(&out, memberStatus{Status: worker.Status{Name: "w", NotReady: "why", Connection: worker.ConnectionStatus{State: "reconnecting", Since: now.Add(-3 * time.Second)}, StartedAt: now}}, now)
 	writeWorker(&out, memberStatus{Status: worker.Status{Name: "v"}, Problem: "it did not answer"}, now)
-	for _, want := range []string{"w  not ready: why", "reconnecting for 3s", "v  it did not answer"} {
+	writePool(&out, worker.PoolStatus{Name: "p", State: "unhealthy", Reason: "it ended; it said:\nfirst\nlast"}, now)
+	for _, want := range []string{"w  not ready: why", "reconnecting for 3s", "v  it did not answer",
+		"unhealthy (it ended; it said:); 0 waiting", "    | first\n    | last\n    SLOT"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q lacks %q", out.String(), want)
 		}

@@ -1,4 +1,4 @@
-package integration
+package testkit
 
 import (
 	"fmt"
@@ -11,12 +11,12 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// scrape reads an address's /metrics as Prometheus does and returns the samples by name
+// Scrape reads an address's /metrics as Prometheus does and returns the samples by name
 // and labels, molt_jobs_running{pool="default"}, the labels in alphabetical order. Of a
 // histogram it has _count and _sum.
-func scrape(t testing.TB, address string) map[string]float64 {
+func Scrape(t testing.TB, address string) map[string]float64 {
 	t.Helper()
-	request, err := http.NewRequestWithContext(testContext(t), http.MethodGet, address+"/metrics", nil)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address+"/metrics", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,6 +33,9 @@ func scrape(t testing.TB, address string) map[string]float64 {
 	}
 	samples := map[string]float64{}
 	for name, family := range families {
+		if strings.HasPrefix(name, "molt_") {
+			checkFamily(t, name, family.GetHelp(), family.GetType().String())
+		}
 		for _, m := range family.GetMetric() {
 			var labels []string
 			for _, l := range m.GetLabel() {
@@ -53,8 +56,19 @@ func scrape(t testing.TB, address string) map[string]float64 {
 	return samples
 }
 
-// sum adds up the samples of a metric that have all of the labels.
-func sum(samples map[string]float64, name string, labels ...string) (total float64) {
+// checkFamily holds a metric of molt's to Prometheus' conventions.
+func checkFamily(t testing.TB, name, help, kind string) {
+	t.Helper()
+	if help == "" {
+		t.Errorf("%s has no help", name)
+	}
+	if (kind == "COUNTER") != strings.HasSuffix(name, "_total") {
+		t.Errorf("%s is of the type %s", name, kind)
+	}
+}
+
+// Sum adds up the samples of a metric that have all of the labels.
+func Sum(samples map[string]float64, name string, labels ...string) (total float64) {
 	for sample, value := range samples {
 		if of, with, _ := strings.Cut(sample, "{"); of != name || slices.ContainsFunc(labels, func(l string) bool { return !strings.Contains(with, l) }) {
 			continue
