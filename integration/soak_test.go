@@ -29,8 +29,10 @@ var soakTime = flag.Duration("soak", 8*time.Second, "how long the soak test keep
 const (
 	soakWorkers = 2
 	soakLanes   = 16 // jobs under way
-	// soakProcesses is how many interpreters a worker of soakPools has, spares included.
-	soakProcesses = 2 + 1 + 1 + 1 + 1 + 1
+	// What a worker of soakPools has: two slots and two of one, a spare for each pool, and
+	// the templates of two.
+	soakSlots     = 2 + 1 + 1
+	soakProcesses = soakSlots + 3 + 2
 
 	// What a worker may have grown by between the two looks.
 	soakRSSFactor, soakRSSMore = 1.25, 16 << 20
@@ -158,7 +160,7 @@ func (s *soak) rest() []footprint {
 	for i, w := range s.workers {
 		testkit.Await(s.t, "a worker at rest", func() bool {
 			m := testkit.Scrape(s.t, s.http[i])
-			return testkit.Sum(m, "molt_jobs_running")+testkit.Sum(m, "molt_jobs_waiting") == 0 && testkit.Sum(m, "molt_interpreters", `state="idle"`) == soakProcesses-float64(len(soakPools)) &&
+			return testkit.Sum(m, "molt_jobs_running")+testkit.Sum(m, "molt_jobs_waiting") == 0 && testkit.Sum(m, "molt_interpreters", `state="idle"`) == soakSlots &&
 				len(childrenOf(s.t, w.cmd.Process.Pid)) == soakProcesses
 		})
 		m := testkit.Scrape(s.t, s.http[i])
