@@ -17,8 +17,8 @@ const (
 	stageDrained
 )
 
-// errUnhealthy: interpreters could not be started, so often that it is no accident.
-var errUnhealthy = errors.New("unhealthy")
+// errNotUp: no slot has an interpreter at this moment.
+var errNotUp = errors.New("no interpreter is up")
 
 // begin begins a shift: interpreters are started. The caller waits until one is ready and
 // starts the intake, or drains the pool.
@@ -90,10 +90,10 @@ func (p *pool) ready() error {
 	}
 	trouble, _ := nursery.look()
 	if trouble.failures >= p.cfg.unhealthyAfter() {
-		return fmt.Errorf("%w: %d starts of interpreters failed in a row: %w", errUnhealthy, trouble.failures, trouble.err)
+		return fmt.Errorf("unhealthy: %d starts of interpreters failed in a row: %w", trouble.failures, trouble.err)
 	}
 	if !p.able() {
-		return errors.New("no interpreter is up")
+		return errNotUp
 	}
 	return p.supply.err()
 }

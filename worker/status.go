@@ -48,7 +48,8 @@ type PoolStatus struct {
 	Isolation string `json:"isolation"`
 	Python    string `json:"python,omitempty"`
 	// State is "starting" while no interpreter is up, "serving", "unhealthy" when
-	// interpreters can't be started, "draining" or "drained"; Reason says what is wrong.
+	// interpreters can't be started or no jobs be had, "draining" or "drained"; Reason
+	// says what is wrong.
 	State  string `json:"state"`
 	Reason string `json:"reason,omitempty"`
 	// Waiting counts the jobs that the worker has fetched and not started,
@@ -150,10 +151,10 @@ func (p *pool) phase() (state, reason string) {
 		return "serving", ""
 	case stage == stageNew:
 		return "starting", ""
-	case errors.Is(err, errUnhealthy):
-		return "unhealthy", err.Error()
-	case stage == stageServing:
+	case errors.Is(err, errNotUp):
 		return "starting", err.Error()
+	case stage == stageServing:
+		return "unhealthy", err.Error()
 	case stage == stageDrained:
 		return "drained", ""
 	}
