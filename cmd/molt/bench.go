@@ -28,6 +28,7 @@ type benchFlags struct {
 	bareNice   int
 	json       bool
 	scale      scaleFlags
+	recycle    recycleFlags
 }
 
 func newBenchCommand(a *app) *cobra.Command {
@@ -51,10 +52,16 @@ that forks for each job. The interpreter needs numpy and RestrictedPython for al
 
 --scale measures something else: what more worker processes bring to jobs that
 wait, a queue of 1,000,000 jobs from the first to the last, and how long the jobs of
-a killed worker wait for another. It takes some ten minutes; --size shortens it.`,
+a killed worker wait for another. It takes some ten minutes; --size shortens it.
+
+--recycle measures what it costs to replace interpreters: a budget of 1,000 executions
+(--budget) against none, in turns, in the mode reset (--isolation), and one of one
+execution. It takes some four minutes.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {
+			case f.recycle.on:
+				return a.benchRecycle(cmd, &f)
 			case f.scale.on:
 				return a.benchScale(cmd, &f)
 			case f.comparesIsolation():
@@ -73,6 +80,7 @@ a killed worker wait for another. It takes some ten minutes; --size shortens it.
 	flags.IntVar(&f.bare, "bare", runtime.NumCPU(), "bare loops, where a named server's workers have as many interpreters")
 	flags.IntVar(&f.bareNice, "bare-nice", 0, "steps of nice(2) by which the bare loops' driver yields to them, as --nice does")
 	f.scale.add(flags)
+	f.recycle.add(flags)
 	flags.BoolVar(&f.json, "json", false, "print the report as JSON")
 	cmd.AddCommand(newBareDriverCommand(a))
 	return cmd

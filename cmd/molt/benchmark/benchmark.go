@@ -59,6 +59,9 @@ type Options struct {
 	Sequential int
 	// Progress is told what is being measured.
 	Progress func(string)
+
+	// every is the time from one submission to the next; 0: as soon as Window allows.
+	every time.Duration
 }
 
 // Report is what a benchmark found.
@@ -159,7 +162,10 @@ func (o Options) queueRate(ctx context.Context, w Workload, jobs int, unique str
 				case <-ctx.Done():
 					return
 				}
-				submitted[i] = time.Now()
+				if submitted[i] = time.Now(); o.every > 0 {
+					submitted[i] = start.Add(time.Duration(i) * o.every)
+					time.Sleep(time.Until(submitted[i]))
+				}
 				if !yield(queue.Job{ID: fmt.Sprint(i), Batch: batch, Code: w.Code(fmt.Sprintf("%s %d", unique, i))}) {
 					return
 				}
