@@ -3,6 +3,9 @@ package integration
 import (
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -130,8 +133,8 @@ func TestDrainDeadlineOfAProcess(t *testing.T) {
 	}
 }
 
-// A worker that is killed takes its interpreters with it, spares and the processes of
-// jobs included.
+// A worker that is killed takes its interpreters with it, spares, templates and forked
+// jobs included; what else jobs have started ends with the next worker's start.
 func TestKilledWorkerLeavesNoPython(t *testing.T) {
 	t.Parallel()
 	for _, isolation := range []string{"shared", "reset", "fork"} {
@@ -140,14 +143,19 @@ func TestKilledWorkerLeavesNoPython(t *testing.T) {
 			url := startNATS(t)
 			w := startWorker(t, url, "w1", oncePool+"\n    isolation: "+isolation)
 			client := newClient(t, url)
-			g := newGate(t)
-			submit(t, client, queue.Job{Code: g.code("")})
+			g, left := newGate(t), filepath.Join(t.TempDir(), "left")
+			// Its child is in a session of its own, out of the interpreter's reach.
+			submit(t, client, queue.Job{Code: "import subprocess, sys\nchild = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'], start_new_session=True)\n" +
+				fmt.Sprintf("open(%q, 'w').write(str(child.pid))\n", left) + g.code("")})
 			g.entered()
 			processes := map[string]int{"shared": 4, "reset": 4, "fork": 3}[isolation] // a template among them, or none
 			testkit.Await(t, "two spares", func() bool { return len(childrenOf(t, w.cmd.Process.Pid)) == processes })
 			var all []int
 			for _, pid := range childrenOf(t, w.cmd.Process.Pid) {
-				all = append(append(all, pid), childrenOf(t, pid)...)
+				all = append(all, pid)
+				if isolation == "fork" {
+					all = append(all, childrenOf(t, pid)...)
+				}
 			}
 			if isolation == "fork" && len(all) == processes {
 				t.Error("the job has no process")
@@ -156,6 +164,17 @@ func TestKilledWorkerLeavesNoPython(t *testing.T) {
 			for _, pid := range all {
 				waitGone(t, pid)
 			}
+			// What an interpreter can't end any more, the next worker does.
+			text, err := os.ReadFile(left)
+			if err != nil {
+				t.Fatal(err)
+			}
+			pid, err := strconv.Atoi(string(text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			startWorker(t, startNATS(t), "w2", oncePool)
+			waitGone(t, pid)
 		})
 	}
 }

@@ -11,12 +11,14 @@ import (
 	"github.com/seed-0f8c9bb6/molt/queue"
 )
 
-// campaignPool is a pool whose leases are short, so that what died is noticed soon.
+// campaignPool is a pool whose leases are short, so that what died is noticed soon. On a
+// slow machine a job can be in the hands of many workers that are killed.
 const campaignPool = `drain_timeout: 20s
 pools:
   - name: default
     interpreters: 2
     ack_wait: 3s
+    attempts: 100
     timeout: 20s`
 
 // fleet is some workers of one pool, which tests end and start again.

@@ -123,6 +123,18 @@ func TestPeaksDoNotCount(t *testing.T) {
 	}
 }
 
+// A budget that every job exceeds replaces no interpreter before its time.
+func TestMinLifetime(t *testing.T) {
+	t.Parallel()
+	s := oneSlot(t, "shared", 1, worker.Budget{Modules: 1, Errors: 1, Age: time.Nanosecond, Memory: worker.MemoryLimit{Bytes: 1, Growth: true}, MinLifetime: time.Hour})
+	for n := range 5 {
+		r := s.run(queue.Job{ID: fmt.Sprint(n), Code: "import json, sys\nsys.kept = getattr(sys, 'kept', []) + [b'x' * (8 << 20)]\n1 / 0"})
+		if r.Status != queue.StatusError || r.Worker.Generation != 1 {
+			t.Errorf("%s on generation %d: %+v", r.Status, r.Worker.Generation, s.slot().LastRecycle)
+		}
+	}
+}
+
 // A budget that a fresh interpreter exceeds would replace interpreters for ever.
 func TestFreshInterpreterOverBudget(t *testing.T) {
 	t.Parallel()

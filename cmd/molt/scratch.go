@@ -27,7 +27,8 @@ type scratch struct {
 }
 
 // newScratch makes one beneath parent (empty: the system's temporary directory) and
-// removes those that killed processes of this user left there.
+// removes those that killed processes of this user left there, with what their jobs
+// left running.
 func newScratch(parent string) (*scratch, error) {
 	if parent == "" {
 		parent = os.TempDir()
@@ -76,6 +77,7 @@ func sweepScratch(parent string) {
 		}
 		lock := flock.New(filepath.Join(dir, scratchLock))
 		if locked, err := lock.TryLock(); err == nil && locked {
+			endLeftovers(dir)
 			_ = os.RemoveAll(dir)
 		}
 		_ = lock.Close()

@@ -2,7 +2,9 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 )
 
@@ -20,6 +22,17 @@ func TestScratchRemovesWhatTheDeadLeft(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dead.dir, "file"), []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	// What a job has started knows its interpreter's directory as its home.
+	child := func(s *scratch) *exec.Cmd {
+		cmd := exec.Command("sleep", "600")
+		cmd.Env = []string{"A=b", "HOME=" + filepath.Join(s.dir, "default-1-1")}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+		return cmd
+	}
+	left, other := child(dead), child(living)
 	// A killed process loses its lock and removes nothing.
 	if err := dead.lock.Close(); err != nil {
 		t.Fatal(err)
@@ -31,6 +44,12 @@ func TestScratchRemovesWhatTheDeadLeft(t *testing.T) {
 	third, err := newScratch(parent)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if err := left.Wait(); err == nil || left.ProcessState.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+		t.Errorf("what the dead one's job left ended with %v", err)
+	}
+	if err := other.Process.Signal(syscall.Signal(0)); err != nil {
+		t.Errorf("what the living one's job runs: %v", err)
 	}
 	for path, want := range map[string]bool{living.dir: true, dead.dir: false, foreign: true, third.dir: true} {
 		if _, err := os.Lstat(path); (err == nil) != want {
