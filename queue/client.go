@@ -185,7 +185,7 @@ func (c *Client) publishError(ctx context.Context, pool string, err error) error
 		}
 		return fmt.Errorf("%w: no stream takes jobs for pool %q: start a worker of that pool first, or choose another with --pool", ErrNoPool, pool)
 	case errors.As(err, &api) && strings.Contains(api.Description, "exceeded"):
-		return fmt.Errorf("%w: stream %s says %q: it takes more when workers have caught up; `nats stream edit` raises its caps (max_msgs and max_bytes of the pool)", ErrPoolFull, c.subjects.JobsStream(pool), api.Description)
+		return fmt.Errorf("%w: stream %s says %q: wait until workers have caught up, or raise its caps, max_msgs and max_bytes, with `nats stream edit`", ErrPoolFull, c.subjects.JobsStream(pool), api.Description)
 	case errors.Is(err, nats.ErrMaxPayload):
 		return fmt.Errorf("%w for the server's max_payload of %d bytes", ErrTooLarge, c.nc.MaxPayload())
 	}

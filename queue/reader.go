@@ -17,6 +17,9 @@ const (
 	readerHeartbeat = 5 * time.Second
 	// readerPatience is how long a reader tries to make another.
 	readerPatience = 2 * time.Minute
+	// readerLook is how often a reader to which nothing comes looks whether its
+	// connection is a new one.
+	readerLook = time.Second
 )
 
 // reader passes on what a stream holds under a subject filter, in order and, without
@@ -36,9 +39,10 @@ type reader struct {
 	// before; for a stream that may be made anew.
 	again bool
 
-	messages  jetstream.MessagesContext
-	delivered uint64 // messages of the present consumer
-	sequence  uint64 // in the stream, of the message that was last passed on
+	messages   jetstream.MessagesContext
+	delivered  uint64 // messages of the present consumer
+	sequence   uint64 // in the stream, of the message that was last passed on
+	reconnects uint64 // of the connection, when the consumer was made
 }
 
 // open makes the consumer and returns how many messages are stored for it. A reader that
@@ -57,6 +61,7 @@ func (r *reader) open(ctx context.Context) (pending uint64, err error) {
 	if r.sequence > 0 && !r.again {
 		config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverByStartSequencePolicy, r.sequence+1
 	}
+	reconnects := r.nc.Stats().Reconnects
 	consumer, err := r.js.CreateConsumer(watched, r.stream, config)
 	if err != nil {
 		return 0, refusedOr(watched, err)
@@ -65,7 +70,7 @@ func (r *reader) open(ctx context.Context) (pending uint64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	r.messages, r.delivered = messages, 0
+	r.messages, r.delivered, r.reconnects = messages, 0, reconnects
 	return consumer.CachedInfo().NumPending, nil
 }
 
@@ -100,10 +105,16 @@ func (r *reader) try(ctx context.Context) (jetstream.Msg, error) {
 			return nil, err
 		}
 	}
-	msg, err := r.messages.Next(jetstream.NextContext(ctx))
+	defer context.AfterFunc(ctx, r.messages.Stop)()
+	msg, err := r.messages.Next(jetstream.NextMaxWait(readerLook))
+	for errors.Is(err, nats.ErrTimeout) && r.nc.Stats().Reconnects == r.reconnects {
+		msg, err = r.messages.Next(jetstream.NextMaxWait(readerLook))
+	}
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
+	// What the server had sent to a connection that broke is lost, the last message too,
+	// after which nothing shows the gap.
 	if err != nil {
 		r.close()
 		return nil, err

@@ -5,8 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/seed-0f8c9bb6/molt/queue"
+	"github.com/seed-0f8c9bb6/molt/queue/embednats"
 )
 
 // Namespaces share a pool's stream, whose message ids know no subjects.
@@ -126,5 +130,72 @@ func TestUnconfirmedSubmitCanBeRepeated(t *testing.T) {
 	again, err := b.client.Submit(testContext(t), "default", queue.Job{ID: ticket.ID, Code: "1"})
 	if err != nil || again.Digest != ticket.Digest || b.waiting() != 1 {
 		t.Errorf("%+v, %v, %d waiting", again, err, b.waiting())
+	}
+}
+
+// A reader that ends leaves nothing behind, also while its server is away.
+func TestResultsEndAtOnceWithoutServer(t *testing.T) {
+	t.Parallel()
+	s, err := embednats.Start(embednats.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc := connect(t, s.URL())
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	subjects, err := queue.NewSubjects("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := queue.EnsureResults(testContext(t), js, subjects, testResults); err != nil {
+		t.Fatal(err)
+	}
+	cancels, err := queue.WatchCancels(testContext(t), nc, subjects, func(string) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := queue.NewClient(nc, queue.ClientOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(testContext(t))
+	if _, err := js.Publish(ctx, "molt.results.default.batch.x", []byte(`{"id":"x"}`)); err != nil {
+		t.Fatal(err)
+	}
+	reads, ended := make(chan struct{}), make(chan error, 1)
+	go func() {
+		for r, err := range client.Results(ctx, "batch") {
+			if r.ID == "x" {
+				close(reads)
+			} else {
+				ended <- err
+			}
+		}
+	}()
+	select {
+	case <-reads:
+	case err := <-ended:
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	waitUntil(t, "the connection is down", func() bool { return !nc.IsConnected() })
+	// Long enough for the readers to have noticed.
+	select {
+	case err := <-ended:
+		t.Errorf("the reader gave up: %v", err)
+	case <-time.After(2 * time.Second):
+	}
+	began := time.Now()
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	cancels.Close()
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("the readers took %v to end", took)
 	}
 }
