@@ -48,8 +48,9 @@ type campaign struct {
 	// timeout is the job's wall-clock limit; nil or 0: the pool's.
 	timeout func(int) time.Duration
 
-	// mayRemain allows jobs that have their result to stay in the queue.
-	mayRemain bool
+	// sweep takes out of the queue jobs that have their result and that the server
+	// kept, as an operator would.
+	sweep bool
 
 	published  atomic.Int64
 	seen       atomic.Int64 // results that the client received
@@ -237,12 +238,25 @@ func (c *campaign) verify(wanted func(i int, r queue.Result) string) {
 		c.t.Errorf("%d results are stored for %d jobs", stored, c.jobs)
 	}
 	// The last acknowledgements may still be under way.
-	if !c.mayRemain {
-		c.awaitEmpty()
+	if c.sweep {
+		c.deleteConsumer()
 	}
+	c.awaitEmpty()
 	runs := c.executions()
 	c.t.Logf("%d jobs: %d results stored, %d received twice, %d runs beyond the first, %d results of a later delivery",
 		c.jobs, stored, c.duplicates.Load(), max(runs-c.jobs, 0), again)
+}
+
+// deleteConsumer removes the pool's consumer. Workers make another one, which delivers
+// again whatever the stream holds; what has a result is answered and not run.
+func (c *campaign) deleteConsumer() {
+	c.t.Helper()
+	if info := c.stream("MOLT_JOBS_default"); info != nil {
+		c.t.Logf("%d jobs were left in the queue", info.State.Msgs)
+	}
+	if err := c.js.DeleteConsumer(c.ctx, "MOLT_JOBS_default", "workers"); err != nil {
+		c.t.Error(err)
+	}
 }
 
 // awaitEmpty returns when no job is left in the queue.

@@ -70,6 +70,7 @@ func TestTwoWorkersShareOneStream(t *testing.T) {
 	}
 }
 
+// A worker that is killed gives its jobs to another one after the ack wait.
 func TestKilledWorkerLosesNothing(t *testing.T) {
 	t.Parallel()
 	url := startNATS(t)
@@ -82,20 +83,26 @@ func TestKilledWorkerLosesNothing(t *testing.T) {
 	if len(children) == 0 {
 		t.Fatal("the worker has no interpreter")
 	}
+	startWorker(t, url, "w2", onePool)
 	killed := time.Now()
 	w1.kill()
 	for _, pid := range children {
 		waitGone(t, pid)
 	}
-	startWorker(t, url, "w2", onePool)
 	// The first reader is gone; the second run of the job opens the gate anew.
 	_ = held.Close()
-	_ = g.entered().Close()
+	again := g.entered()
+	redelivered := time.Since(killed)
+	_ = again.Close()
 	r := wait(t, client, ticket)
 	if r.Status != queue.StatusOK || r.Worker.Name != "w2" || r.Attempt < 2 {
 		t.Errorf("%+v %+v", r, r.Error)
 	}
-	t.Logf("the result came %s after the kill, with an ack wait of 2s", time.Since(killed).Round(time.Millisecond))
+	t.Logf("the job ran again %s after the kill, with an ack wait of 2s", redelivered.Round(time.Millisecond))
+	const ackWait, slowMachine = 2 * time.Second, 10 * time.Second
+	if redelivered > ackWait+time.Second+slowMachine {
+		t.Errorf("it took %v, more than the ack wait and a second", redelivered)
+	}
 }
 
 func TestSIGTERMFinishesWhatRunsAndGivesBackTheRest(t *testing.T) {
