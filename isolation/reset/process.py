@@ -63,10 +63,20 @@ def keep_process():
 
 def become_subreaper():
     """Orphaned descendants become this process's children, so that they can be ended."""
-    global clear_environment
+    global clear_environment, libc_prctl
     libc = ctypes.CDLL(None)
-    clear_environment = libc.clearenv
-    libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    clear_environment, libc_prctl = libc.clearenv, libc.prctl
+    libc_prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def renew_process():
+    """After a fork: keep_process, for what a fork does not inherit."""
+    global own_status, os_threads, own_places, own_environment, own_fds
+    own_status, os_threads = status()
+    own_places = [*own_places[:-2], os_getpgid(0), os_getsid(0)]
+    own_environment = dict(os.environ._data)
+    own_fds = {fd: identity(fd) for fd in molts_fds}
+    libc_prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 PR_SET_CHILD_SUBREAPER = 36

@@ -8,6 +8,7 @@ back taints the process. Every so many jobs the garbage collector runs.
 
 import contextvars
 import gc
+import os
 import re
 import sys
 
@@ -59,11 +60,52 @@ def start(options):
     arm()
 
 
+def foresee_forks():
+    """In a template: find out what a fork changes, by one. Looking for it touches all that
+    is kept, which every interpreter would have to copy."""
+    global forks_change
+    receiver, sender = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            harness.take_place("/", {"MOLT": "forked"})
+            changed, of_lists, of_sets = touched()
+            report = [(i, differing_names(i)) for i in changed], list(of_lists), list(of_sets)
+            os.write(sender, repr(report).encode())
+        finally:
+            os._exit(0)
+    os.close(sender)
+    with open(receiver) as file:
+        forks_change = eval(file.read(), {})
+    os.waitpid(pid, 0)
+
+
+def differing_names(i):
+    """Of a large dictionary the names that were bound anew; None stands for all of a small
+    one, and where a name is gone."""
+    current, copy = dicts[i], copies[i]
+    if len(copy) < 32 or not copy.keys() <= current.keys():
+        return None
+    return [name for name, value in current.items() if copy.get(name, MISSING) is not value]
+
+
 def forked():
-    """In a process that was forked from the one that took the baseline: what is its own
-    belongs to the baseline."""
-    adopt_changes(({}, {}, {}))
-    keep_process()
+    """In an interpreter that was forked from a template, which took the baseline: what is
+    its own belongs to the baseline."""
+    changed, changed_lists, changed_sets = forks_change
+    for i, names in changed:
+        if names is None:
+            copies[i] = dict(dicts[i])
+        else:
+            for name in names:
+                copies[i][name] = dicts[i][name]
+        versions[i] = settle(detectors[i])
+    for i in changed_lists:
+        list_copies[i] = lists[i].copy()
+        list_lengths[i] = len(lists[i])
+    for i in changed_sets:
+        set_copies[i] = sets[i].copy()
+    renew_process()
     arm()
 
 

@@ -62,7 +62,6 @@ def open_proc():
 def take_descriptors(fds):
     """In an interpreter that was forked from a template: its own pipes, null device and files
     of /proc, in the places of the template's."""
-    global own_pipes
     control, result, out, err = fds
     status, statm = open_proc()
     null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
@@ -77,7 +76,6 @@ def take_descriptors(fds):
         setrlimit(RLIMIT_NOFILE, open_files)
     for fd in (*fds, status, statm, null):
         os_close(fd)
-    own_pipes = pipe_settings()
 
 
 def high(fd):

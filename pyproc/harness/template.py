@@ -5,6 +5,7 @@ reaps them, and they die with it and not with this process. Until the worker kno
 is in this process's group and ends with it.
 """
 
+import gc
 import os
 import signal
 import sys
@@ -96,6 +97,12 @@ def serve_template(fd):
     """Fork an interpreter for each order; returns in each of them, and only there."""
     if len(os.listdir("/proc/self/task")) > 1:
         refuse("what is imported before the first job has started threads, which a fork would lack")
+    if hasattr(policy, "foresee_forks"):
+        policy.foresee_forks()
+    else:
+        # A collection in an interpreter would touch, and so copy, all that there is.
+        gc.collect()
+        gc.freeze()
     socket = socket_module.socket(fileno=fd)
     send(encode_ready())
     while True:
@@ -132,7 +139,6 @@ def receive_order(socket):
 
 def become_interpreter(fds):
     """In the new process: what belongs to a process of its own."""
-    global PID, job_dir, main_file
     take_descriptors(fds)
     frame = receive()
     if frame is None:
@@ -143,19 +149,27 @@ def become_interpreter(fds):
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != needs["parent"]:
         os._exit(1)  # the worker died before it could be noticed
+    os_chdir(needs["job_dir"])
+    take_place(needs["job_dir"], needs["env"])
+    if hasattr(policy, "forked"):
+        policy.forked()
+
+
+def take_place(directory, environment):
+    """What a process has of its own. A policy may have it done in a process that ends at
+    once, to find out what it changes."""
+    global PID, job_dir, main_file, own_pipes
     PID = os_getpid()
+    own_pipes = pipe_settings()
     path = sys.path
-    path[:] = [needs["job_dir"] if entry == job_dir else entry for entry in path]
-    job_dir = needs["job_dir"]
+    path[:] = [directory if entry == job_dir else entry for entry in path]
+    job_dir = directory
     main_file = job_dir + "/" + FILENAME
-    os_chdir(job_dir)
-    for name, value in needs["env"].items():
+    for name, value in environment.items():
         if value is None:
             environ.pop(name, None)
         else:
             environ[name] = value
-    if hasattr(policy, "forked"):
-        policy.forked()
 
 
 def become_user(uid, gid):
