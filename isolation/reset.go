@@ -27,10 +27,9 @@ var reset = Mode{
 		"kernel objects that outlive processes: shared memory, message queues, keyrings",
 		"files outside the job's directory",
 		"reading and signalling what the worker's user can, and what earlier jobs left in the process's memory",
-		"the number of `asyncio`'s next task, which is counted in C",
 		"what a hostile job does to molt's own code in the process: to the reset, or to how later jobs are answered",
 	},
-	Declares: slices.Concat(outliveProcesses, needAnotherUser, []string{"memory-residue", "task-names"}),
+	Declares: slices.Concat(outliveProcesses, needAnotherUser, []string{"memory-residue"}),
 }
 
 // policyFiles are a policy's files in the order of their names. Only the last uses, when

@@ -1,6 +1,8 @@
 package isolation
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/seed-0f8c9bb6/molt/pyproc"
@@ -69,5 +71,32 @@ func expectTrue(t *testing.T, when string, out pyproc.Outcome) {
 	}
 	if !out.Reusable {
 		t.Fatalf("%s: the look alone has the interpreter replaced: %s", when, out.Taint)
+	}
+}
+
+// Tasks are numbered from one in every job, where the counter is found and where it is not:
+// then a job that made tasks costs the interpreter its place.
+func TestTaskNumbers(t *testing.T) {
+	t.Parallel()
+	names := code("import asyncio", "async def f(): return asyncio.current_task().get_name()",
+		"async def g(): return [await asyncio.create_task(f()) for n in range(3)]", "asyncio.run(g())")
+	want := value(`["Task-2","Task-3","Task-4"]`, "['Task-2', 'Task-3', 'Task-4']")
+	p := start(t, reset)
+	for range 3 {
+		out := do(t, p, names)
+		want(t, out)
+		if !out.Reusable {
+			t.Errorf("not reusable: %s", out.Taint)
+		}
+	}
+	p = startWith(t, reset, func(s *pyproc.Spec) {
+		s.Policy = append(slices.Clone(s.Policy), [2]string{"<molt test>", "def words_of(module): return []"})
+	})
+	if out := do(t, p, code("import asyncio")); !out.Reusable {
+		t.Errorf("the import alone: %s", out.Taint)
+	}
+	out := do(t, p, names)
+	if out.Reusable || !strings.Contains(out.Taint, "next task") {
+		t.Errorf("reusable %v, taint %q", out.Reusable, out.Taint)
 	}
 }

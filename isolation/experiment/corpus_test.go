@@ -51,10 +51,23 @@ func TestDeclarations(t *testing.T) {
 		if most, ok := mostLeaks[m.Name]; ok && len(m.Declares) > most {
 			t.Errorf("%s declares %d leaks, %d at most may be", m.Name, len(m.Declares), most)
 		}
+		_, keepsApart := mostLeaks[m.Name]
+		for _, id := range m.Declares {
+			if keepsApart && !of(id, kernel, files, secrets) {
+				t.Errorf("%s declares %s: only what outlives processes and what secrecy needs another user for may leak", m.Name, id)
+			}
+		}
 		if sorted := slices.Sorted(slices.Values(m.Declares)); len(slices.Compact(sorted)) != len(m.Declares) {
 			t.Errorf("%s declares a leak twice", m.Name)
 		}
 	}
+}
+
+// of reports whether a probe belongs to one of the groups.
+func of(id string, groups ...Group) bool {
+	return slices.ContainsFunc(groups, func(g Group) bool {
+		return slices.ContainsFunc(g.Probes, func(p Probe) bool { return p.ID == id })
+	})
 }
 
 func mode(t *testing.T, name string) isolation.Mode {

@@ -82,8 +82,12 @@ def watch_text_domains():
 
 
 def keep_asyncio(module):
-    forget = module._set_running_loop
-    return lambda job: forget(None)
+    forget, restore_numbers = module._set_running_loop, keep_task_numbers(module)
+
+    def restore(job):
+        forget(None)
+        restore_numbers(job)
+    return restore
 
 
 def keep_socket(module):
