@@ -23,7 +23,8 @@ func BenchmarkDoFork(b *testing.B) {
 		{"tiny", "", nil},
 		{"tiny,preload=numpy", "", []string{"numpy"}},
 		{"numpy,preload=numpy", "import numpy; numpy.arange(3).sum(); ", []string{"numpy"}},
-		{"random,preload=numpy", "import numpy; numpy.random.rand(); ", []string{"numpy"}},
+		{"numpy.random,preload=numpy", "import numpy; numpy.random.rand(); ", []string{"numpy"}},
+		{"numpy.random,preload=numpy.random", "import numpy; numpy.random.rand(); ", []string{"numpy.random"}},
 		{"random", "import random; random.random(); ", nil},
 		{"random,preload=random", "import random; random.random(); ", []string{"random"}},
 	} {

@@ -171,9 +171,10 @@ func TestForkedJobsAreSeededApart(t *testing.T) {
 		"unknown callback":  {preload: "random, uuid, tempfile", value: standard, policy: "import os; os.register_at_fork(before=lambda: None)"},
 		"kernel's refusal":  {preload: "random, uuid, tempfile", value: standard, policy: "libc_getrandom = libc_prctl"},
 		"numpy":             {preload: "numpy", python: numpy, value: numbers},
-		"numpy, callback":   {preload: "numpy", python: numpy, value: numbers, policy: "import os; os.register_at_fork(before=lambda: None)"},
-		"numpy's other one": {preload: "numpy", python: numpy, value: numbers, policy: "import numpy; numpy.random.set_bit_generator(numpy.random.PCG64())"},
-		"random by numpy":   {preload: "numpy, random", python: numpy, value: "str(random.getrandbits(64))"},
+		"numpy.random":      {preload: "numpy.random, random", python: numpy, value: numbers + " + str(random.random())"},
+		"numpy, callback":   {preload: "numpy.random", python: numpy, value: numbers, policy: "import os; os.register_at_fork(before=lambda: None)"},
+		"numpy's other one": {preload: "numpy.random", python: numpy, value: numbers, policy: "import numpy; numpy.random.set_bit_generator(numpy.random.PCG64())"},
+		"random by numpy":   {preload: "numpy.random, random", python: numpy, value: "str(random.getrandbits(64))"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

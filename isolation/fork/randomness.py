@@ -25,9 +25,10 @@ def prepare_randomness():
     """Once, when every module is there whose generator the children share."""
     global random_generator, states
     found = []
-    numpy = sys.modules.get("numpy")
-    if numpy is not None:
-        found.append(numpy_state(numpy.random))     # which may import random
+    # numpy imports it when it is asked for. Loading it here would cost every child the
+    # copies of a hundred mappings, also those that need none of it.
+    if "numpy.random" in sys.modules:
+        found.append(numpy_state(sys.modules["numpy.random"]))
     random = sys.modules.get("random")
     if random is not None:
         random_generator = random._inst
