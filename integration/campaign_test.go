@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/seed-0f8c9bb6/molt/queue"
@@ -47,6 +48,9 @@ type campaign struct {
 	code func(int) string
 	// timeout is the job's wall-clock limit; nil or 0: the pool's.
 	timeout func(int) time.Duration
+	// raw is the message that is published for that job as it is; nil, or nil: the client
+	// makes it.
+	raw func(int) *nats.Msg
 
 	// sweep takes out of the queue jobs that have their result and that the server
 	// kept, as an operator would.
@@ -96,9 +100,16 @@ func (c *campaign) begin() {
 // publish publishes every job until the server has acknowledged it, as a producer would
 // that keeps what it has to send.
 func (c *campaign) publish() error {
-	todo := make([]int, c.jobs)
-	for i := range todo {
-		todo[i] = i
+	todo := make([]int, 0, c.jobs)
+	for i := range c.jobs {
+		if c.raw == nil || c.raw(i) == nil {
+			todo = append(todo, i)
+			continue
+		}
+		if _, err := c.js.PublishMsg(c.ctx, c.raw(i)); err != nil {
+			return fmt.Errorf("publishing: %w", err)
+		}
+		c.published.Add(1)
 	}
 	for len(todo) > 0 {
 		sent := todo

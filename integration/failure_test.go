@@ -3,10 +3,13 @@ package integration
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"github.com/seed-0f8c9bb6/molt/queue"
 )
@@ -154,7 +157,7 @@ func TestFailureRollingRestarts(t *testing.T) {
 func TestFailurePoison(t *testing.T) {
 	t.Parallel()
 	url := startNATS(t)
-	newFleet(t, url, campaignPool, 2)
+	newFleet(t, url, campaignPool+"\n    max_job_bytes: 64KiB", 2)
 	c := newCampaign(t, url, scaled(2_000), 0)
 	good := c.code
 	poison := map[int]struct {
@@ -165,6 +168,8 @@ func TestFailurePoison(t *testing.T) {
 		1: {"x = bytearray(1 << 42)", queue.StatusOutOfMemory},
 		2: {"while True: pass", queue.StatusTimeout},
 		3: {"def (:", queue.StatusError},
+		4: {"#" + strings.Repeat("x", 100<<10), queue.StatusRejected}, // too large
+		5: {"", queue.StatusRejected},                                 // not decodable
 	}
 	c.code = func(i int) string {
 		if p, bad := poison[i%100]; bad {
@@ -177,6 +182,13 @@ func TestFailurePoison(t *testing.T) {
 			return 100 * time.Millisecond
 		}
 		return 0
+	}
+	c.raw = func(i int) *nats.Msg {
+		if i%100 != 5 {
+			return nil
+		}
+		data := fmt.Appendf(nil, `{"id": "%d", "batch": %q, "code": 7`, i, c.batch)
+		return &nats.Msg{Subject: "molt.jobs." + queue.DefaultPool, Data: data}
 	}
 	c.begin()
 	counts := map[queue.Status]int{}
