@@ -48,12 +48,12 @@ func TestCancel(t *testing.T) {
 		p := start(t, mode)
 		cause := errors.New("not wanted any more")
 		ctx, cancel := context.WithCancelCause(t.Context())
-		timer := time.AfterFunc(50*time.Millisecond, func() { cancel(cause) })
+		timer := time.AfterFunc(200*time.Millisecond, func() { cancel(cause) })
 		defer timer.Stop()
-		out := p.Do(ctx, code("print(1, flush=True)", "while True: pass"))
-		all(ended(pyproc.EndCancelled, 0, 0, cause.Error()), stdout("1\n"))(t, out)
-		if out.Reusable || out.CPU <= 0 || out.MaxRSSBytes <= 0 {
-			t.Errorf("reusable %v, cpu %v, rss %d", out.Reusable, out.CPU, out.MaxRSSBytes)
+		out := p.Do(ctx, code("while True: pass"))
+		ended(pyproc.EndCancelled, 0, 0, cause.Error())(t, out)
+		if out.Reusable || out.MaxRSSBytes <= 0 {
+			t.Errorf("reusable %v, rss %d", out.Reusable, out.MaxRSSBytes)
 		}
 	})
 }

@@ -99,7 +99,7 @@ func (h *hostileRow) run(t *testing.T, job *hostile.Job) {
 	}
 	before := h.count(t)
 	p := h.row.p
-	out := p.Do(t.Context(), pyproc.Request{Code: job.Code, Timeout: job.Timeout, MemoryBytes: job.MemoryBytes})
+	out := p.Do(t.Context(), pyproc.Request{Code: job.Code, Timeout: job.Timeout(h.mode.Name), MemoryBytes: job.MemoryBytes})
 	got := endOf(out)
 	if !hostile.Matches(got, want) {
 		t.Errorf("%s, want %q: detail %.500q, taint %q, stdout %.500q, stderr %.1000q", got, want, out.Detail, out.Taint, out.Stdout, out.Stderr)

@@ -16,17 +16,17 @@ var table string
 // Refused is what becomes of a job that a restricted mode turns down.
 const Refused = "refused"
 
-// patience is the time limit of a job that doesn't wait for one.
+// patience is the time limit of a job that is not to reach one, however busy the machine.
 const patience = 2 * time.Minute
 
 // Job is one job and what is known of its end.
 type Job struct {
 	Name, Code string
-	Timeout    time.Duration
 	// MemoryBytes is its limit of memory; 0: none.
 	MemoryBytes int64
 	// Stdout is what its output begins with, where the job is not refused.
 	Stdout   string
+	timeout  time.Duration
 	replaced []string
 	expected map[string]string
 }
@@ -37,7 +37,7 @@ func Jobs() ([]Job, error) {
 	var jobs []Job
 	for _, section := range sections[1:] {
 		name, text, _ := strings.Cut(section, "\n")
-		job := Job{Name: name, Timeout: patience, Code: strings.TrimRight(text, "\n") + "\n", expected: map[string]string{}}
+		job := Job{Name: name, timeout: patience, Code: strings.TrimRight(text, "\n") + "\n", expected: map[string]string{}}
 		for line := range strings.Lines(text) {
 			key, value, ok := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "# "), ": ")
 			if !ok || !strings.HasPrefix(line, "# ") {
@@ -56,7 +56,7 @@ func (j *Job) set(key, value string) error {
 	switch key {
 	case "timeout":
 		n, err := strconv.Atoi(value)
-		j.Timeout = time.Duration(n) * time.Millisecond
+		j.timeout = time.Duration(n) * time.Millisecond
 		return err
 	case "memory":
 		n, err := strconv.Atoi(value)
@@ -91,6 +91,14 @@ func (j *Job) Want(mode string) ([]string, error) {
 		return []string{Refused}, nil
 	}
 	return nil, fmt.Errorf("the table doesn't say what becomes of the job %q in the mode %s", j.Name, mode)
+}
+
+// Timeout is the job's time limit in a mode.
+func (j *Job) Timeout(mode string) time.Duration {
+	if want, err := j.Want(mode); err == nil && slices.Contains(want, "timeout") {
+		return j.timeout
+	}
+	return patience
 }
 
 // Replaced reports whether a mode has the interpreter replaced after the job, though it

@@ -1,11 +1,13 @@
 import threading
-import time
+
+main_ends = threading.Event()
 
 
 def late():
-    time.sleep(0.02)
+    main_ends.wait()
     print("late, from", threading.current_thread().name)
 
 
 threading.Thread(target=late, name="straggler").start()
 print("main ends")
+main_ends.set()
