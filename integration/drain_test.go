@@ -25,7 +25,7 @@ const oncePool = `pools:
     ack_wait: 10m
     attempts: 1`
 
-// answers returns the status and the body of an HTTP request; 0: nobody listens.
+// answers returns the status of what an address answers; 0: nobody listens.
 func answers(t *testing.T, url string) int {
 	t.Helper()
 	request, err := http.NewRequestWithContext(testContext(t), http.MethodGet, url, nil)
@@ -104,6 +104,42 @@ func TestDrainPointByPoint(t *testing.T) {
 		t.Errorf("%d jobs are left in the queue", n)
 	}
 	if r := wait(t, client, running); r.Status != queue.StatusOK || r.Worker.Name != "w1" || r.Attempt != 1 {
+		t.Errorf("%+v %+v", r, r.Error)
+	}
+}
+
+// A preStop hook that drains by HTTP, and the SIGTERM that follows it, are one drain.
+func TestDrainByHookThenSIGTERM(t *testing.T) {
+	t.Parallel()
+	url := startNATS(t)
+	address := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	w1 := startWorker(t, url, "w1", "http: "+address, "http_token: s3cret", oncePool)
+	client := newClient(t, url)
+	g := newGate(t)
+	ticket := submit(t, client, queue.Job{Code: g.code("'finished'")})
+	held := g.entered()
+	request, err := http.NewRequestWithContext(testContext(t), http.MethodPost, "http://"+address+"/drain", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer s3cret")
+	hook := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := hook.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	w1.waitFor("draining")
+	w1.signal(syscall.SIGTERM)
+	// It is alive still, and its job too.
+	if code := answers(t, "http://"+address+"/livez"); code != http.StatusOK {
+		t.Errorf("/livez: %d", code)
+	}
+	_ = held.Close()
+	if code := w1.exit(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	if r := wait(t, client, ticket); r.Status != queue.StatusOK || r.Attempt != 1 {
 		t.Errorf("%+v %+v", r, r.Error)
 	}
 }

@@ -99,8 +99,12 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("%s is %v (there: %v), want at least %v", sample, value, there, least)
 		}
 	}
-	build := 0
+	build, described := 0, read(t, "../../docs/operations.md")
 	for sample := range got {
+		name, _, _ := strings.Cut(sample, "{")
+		if name = strings.TrimSuffix(strings.TrimSuffix(name, "_count"), "_sum"); strings.HasPrefix(name, "molt_") && !strings.Contains(described, "`"+name+"`") {
+			t.Errorf("docs/operations.md does not describe %s", name)
+		}
 		if strings.HasPrefix(sample, "molt_build_info{") && strings.Contains(sample, `go="go1.`) {
 			build++
 		}

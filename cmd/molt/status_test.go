@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"reflect"
 	"strconv"
 	"strings"
 	"testing"
@@ -135,6 +136,43 @@ func TestWatchInPlace(t *testing.T) {
 	if text := shown.String(); strings.Count(text, "\x1b[H") < 2 || !strings.Contains(text, "\x1b[J") {
 		t.Errorf("%q", text)
 	}
+}
+
+// Every field of status --json is described.
+func TestStatusFieldsAreDescribed(t *testing.T) {
+	t.Parallel()
+	wire := read(t, "../../docs/wire.md")
+	_, described, found := strings.Cut(wire, "### The status of a worker")
+	described, _, _ = strings.Cut(described, "\n## ")
+	fields := jsonFields(reflect.TypeFor[fleetStatus]())
+	if !found || len(fields) < 40 {
+		t.Fatalf("%d fields, the section is there: %v", len(fields), found)
+	}
+	for _, name := range fields {
+		if !strings.Contains(described, "`"+name+"`") && !strings.Contains(described, "`"+name+"[]`") && !strings.Contains(described, `"`+name+`"`) {
+			t.Errorf("docs/wire.md does not describe %s", name)
+		}
+	}
+}
+
+// jsonFields lists the names of a structure's fields in JSON, and of those within.
+func jsonFields(of reflect.Type) (names []string) {
+	for of.Kind() == reflect.Pointer || of.Kind() == reflect.Slice {
+		of = of.Elem()
+	}
+	if of.Kind() != reflect.Struct || of == reflect.TypeFor[time.Time]() {
+		return nil
+	}
+	for i := range of.NumField() {
+		field := of.Field(i)
+		if name, _, _ := strings.Cut(field.Tag.Get("json"), ","); name != "" {
+			names = append(names, name)
+		}
+		if field.IsExported() {
+			names = append(names, jsonFields(field.Type)...)
+		}
+	}
+	return names
 }
 
 // A terminal that is too small for the fleet shows its beginning, and no line twice.
