@@ -185,7 +185,9 @@ func TestChildrenThatDieDuringTheirSwap(t *testing.T) {
 	s := serve(t, func(c *worker.Config) {
 		p := &c.Pools[0]
 		w.admit(p, "shared")
-		p.Interpreters, p.Spares, p.Budget.Executions = 1, 1, 1
+		// Jobs may be given back while no interpreter is there; a delivery that counted
+		// would be the last.
+		p.Interpreters, p.Spares, p.Budget.Executions, p.Attempts = 1, 1, 1, 1
 	})
 	killed := 0
 	for i := range kills {
@@ -198,7 +200,7 @@ func TestChildrenThatDieDuringTheirSwap(t *testing.T) {
 		}
 		for n := range perKill {
 			r := s.run(queue.Job{ID: fmt.Sprint(i*perKill + n), Code: fmt.Sprint(n, " * 2")})
-			if r.Status != queue.StatusOK || string(r.Value) != fmt.Sprint(n*2) || r.Attempt != 1 || r.Worker.Execution != 1 {
+			if r.Status != queue.StatusOK || string(r.Value) != fmt.Sprint(n*2) || r.Worker.Execution != 1 {
 				t.Fatalf("after %d kills: %+v, %+v", killed, r, r.Error)
 			}
 		}
