@@ -100,3 +100,23 @@ func TestTaskNumbers(t *testing.T) {
 		t.Errorf("reusable %v, taint %q", out.Reusable, out.Taint)
 	}
 }
+
+// TestLateExtensions: a module in C can't be loaded twice into one process. One that a
+// program loads stays, also where multiprocessing gives that program a second name; one
+// that was loaded into a patched library costs the interpreter.
+func TestLateExtensions(t *testing.T) {
+	t.Parallel()
+	p := start(t, reset)
+	for range 2 {
+		out := do(t, p, code("import multiprocessing", "def square(x): return x * x",
+			"import multiprocessing.pool, multiprocessing.synchronize"))
+		if !out.Reusable {
+			t.Fatalf("taint %q", out.Taint)
+		}
+	}
+	expectTrue(t, "multiprocessing", do(t, p, code("import sys", "'_multiprocessing' in sys.modules and '__mp_main__' not in sys.modules")))
+	out := do(t, start(t, reset), code("import json", "json.dumps = len", "import _multiprocessing"))
+	if out.Reusable || !strings.Contains(out.Taint, "_multiprocessing") {
+		t.Errorf("reusable %v, taint %q", out.Reusable, out.Taint)
+	}
+}

@@ -74,7 +74,9 @@ def end_import(state):
     global importing
     pure, before, changes, armed, registered = state
     try:
-        new = [(n, m) for n, m in list(modules.items()) if n not in before]
+        # multiprocessing gives the job's own module a second name.
+        main = modules.get("__main__")
+        new = [(n, m) for n, m in list(modules.items()) if n not in before and m is not main]
         if new and pure and all(from_library(m) for _, m in new):
             adopt_changes(changes)
             adopt([pair for pair in new if not to_drop(pair[0])])
@@ -144,7 +146,9 @@ def restore_modules(job):
         return
     for name in [n for n in list(modules) if n not in baseline_modules]:
         module = dict.pop(modules, name, None)
-        if is_extension(module) and not is_standard(module):
+        if is_extension(module):
+            # Loaded again it would fill its static types anew, behind the back of the caches
+            # that hold what was there: `_multiprocessing` and `_datetime` do.
             job.taint(f"the extension module {name} was imported into a patched library")
     for name, module in list(baseline_modules.items()):
         if modules.get(name) is not module:
