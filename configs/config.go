@@ -98,6 +98,8 @@ type Pool struct {
 	Python string `yaml:"python"`
 	// Spares is how many interpreters are kept warm beside those that run jobs.
 	Spares int `yaml:"spares"`
+	// Template keeps a process that interpreters are forked from, where the mode can.
+	Template bool `yaml:"template"`
 	// ReadyTimeout bounds the start of an interpreter.
 	ReadyTimeout Duration `yaml:"ready_timeout"`
 	// UnhealthyAfter is how many starts in a row have to fail until the pool is
@@ -172,6 +174,7 @@ func DefaultPool(name string) Pool {
 		Interpreters:    CPUs(),
 		Python:          "python3",
 		Spares:          1,
+		Template:        true,
 		ReadyTimeout:    Duration(30 * time.Second),
 		UnhealthyAfter:  3,
 		Budget:          DefaultBudget(),

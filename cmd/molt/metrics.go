@@ -101,6 +101,8 @@ var (
 	descWaiting      = desc("jobs_waiting", "Jobs in the worker that wait for an interpreter.", "pool")
 	descRunning      = desc("jobs_running", "Jobs that run.", "pool")
 	descInterpreters = desc("interpreters", "Slots by state.", "pool", "state")
+	descStarts       = desc("interpreter_starts_total", "Interpreters that came up, forked from the pool's template or started by themselves.", "pool", "how")
+	descTemplates    = desc("templates", "1 while the pool has a template to fork interpreters from.", "pool")
 	descRecycles     = desc("recycles_total", "Interpreters that were replaced, by reason.", "pool", "reason")
 
 	descExecutions = desc("interpreter_executions", "Jobs of the slot's present interpreter.", "pool", "slot")
@@ -162,6 +164,11 @@ func (s sample) pool(p worker.PoolStatus) {
 	}
 	for _, reason := range worker.RecycleReasons {
 		s.counter(descRecycles, c.Recycles[reason], p.Name, string(reason))
+	}
+	s.counter(descStarts, c.Forked, p.Name, "forked")
+	s.counter(descStarts, c.Started, p.Name, "started")
+	if p.Template != nil {
+		s.gauge(descTemplates, flag(p.Template.State == "ready"), p.Name)
 	}
 	s.gauge(descWaiting, float64(p.Waiting), p.Name)
 	s.gauge(descRunning, float64(p.Running), p.Name)

@@ -79,6 +79,8 @@ func TestMetrics(t *testing.T) {
 		`molt_interpreter_generation{pool="default",slot="0"}`:           2,
 		`molt_jobs_running{pool="default"}`:                              0,
 		`molt_jobs_waiting{pool="default"}`:                              0,
+		`molt_interpreter_starts_total{how="started",pool="default"}`:    0,
+		`molt_templates{pool="default"}`:                                 1,
 		`molt_ready`:                                                     1,
 		`molt_connected`:                                                 1,
 		`molt_reconnects_total`:                                          0,

@@ -200,6 +200,7 @@ func poolConfig(p configs.Pool, mode isolation.Mode) (worker.PoolConfig, error) 
 		Interpreters: p.Interpreters,
 		Python:       p.Python,
 		Spares:       p.Spares,
+		NoTemplate:   !p.Template,
 		ReadyTimeout: p.ReadyTimeout.Std(), UnhealthyAfter: p.UnhealthyAfter,
 		Budget:      budget(p.Budget),
 		Timeout:     p.Timeout.Std(),

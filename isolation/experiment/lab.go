@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -24,6 +25,9 @@ type lab struct {
 	// p is an interpreter of mode that is fit for another probe, or nil.
 	p    *pyproc.Interpreter
 	mode string
+	// templates are what interpreters are forked from as on a worker, by mode; where there
+	// is none they are started by themselves.
+	templates map[string]*pyproc.Template
 	// used is true after p's first probe.
 	used   bool
 	starts int
@@ -42,7 +46,7 @@ func (l *lab) start(ctx context.Context, mode isolation.Mode) error {
 	}
 	l.starts++
 	dir := filepath.Join(l.dir, fmt.Sprint(l.starts))
-	p, err := pyproc.Start(ctx, pyproc.Spec{
+	p, err := l.begin(ctx, mode, pyproc.Spec{
 		Python: l.python, Policy: mode.Policy, Options: options, Forks: mode.Forks, Dir: dir,
 		Env: []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "LANG=C.UTF-8"},
 	})
@@ -55,6 +59,34 @@ func (l *lab) start(ctx context.Context, mode isolation.Mode) error {
 	}
 	l.p, l.mode, l.used, l.version = p, mode.Name, false, p.Hello().Version
 	return nil
+}
+
+// begin starts an interpreter as a worker does.
+func (l *lab) begin(ctx context.Context, mode isolation.Mode, spec pyproc.Spec) (*pyproc.Interpreter, error) {
+	if l.templates == nil || mode.Forks {
+		return pyproc.Start(ctx, spec)
+	}
+	template := l.templates[mode.Name]
+	if template == nil {
+		from := spec
+		from.Dir = filepath.Join(l.dir, "template-"+mode.Name)
+		var err error
+		if template, err = pyproc.StartTemplate(ctx, from); errors.Is(err, pyproc.ErrNoTemplate) {
+			return pyproc.Start(ctx, spec)
+		} else if err != nil {
+			return nil, err
+		}
+		l.templates[mode.Name] = template
+	}
+	return template.Start(ctx, spec)
+}
+
+// end ends all that the lab has started.
+func (l *lab) end() {
+	l.close()
+	for _, t := range l.templates {
+		t.Stop()
+	}
 }
 
 func (l *lab) close() {

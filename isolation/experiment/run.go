@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/seed-0f8c9bb6/molt/isolation"
+	"github.com/seed-0f8c9bb6/molt/pyproc"
 )
 
 // Options say what to run.
@@ -47,9 +48,9 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	var done sync.WaitGroup
 	var mu sync.Mutex
 	for i := range cmp.Or(o.Parallel, runtime.GOMAXPROCS(0)) {
-		lab := &lab{python: o.Python, dir: filepath.Join(o.Dir, fmt.Sprint(i))}
+		lab := &lab{python: o.Python, dir: filepath.Join(o.Dir, fmt.Sprint(i)), templates: map[string]*pyproc.Template{}}
 		done.Go(func() {
-			defer lab.close()
+			defer lab.end()
 			for t := range tasks {
 				result, err := lab.examine(ctx, t)
 				if err != nil {
