@@ -14,12 +14,13 @@ import (
 const (
 	// readerHeartbeat is how often the server shows a reader that it is still
 	// there. Without two of them in a row the reader makes another consumer.
-	readerHeartbeat = 5 * time.Second
+	readerHeartbeat = 2 * time.Second
 	// readerPatience is how long a reader tries to make another.
 	readerPatience = 2 * time.Minute
 	// readerLook is how often a reader to which nothing comes looks whether its
-	// connection is a new one.
-	readerLook = time.Second
+	// connection is a new one. The library counts missing heartbeats anew each time,
+	// so that it has to be longer than two of them.
+	readerLook = 2*readerHeartbeat + time.Second
 )
 
 // reader passes on what a stream holds under a subject filter, in order and, without
