@@ -30,7 +30,13 @@ func BenchmarkDo(b *testing.B) {
 // BenchmarkDoReset measures jobs that are not proven harmless, so that the whole
 // process is checked after each.
 func BenchmarkDoReset(b *testing.B) {
-	benchmarkDo(b, reset, "import sys; sys.path.append('x'); ")
+	for name, prefix := range map[string]string{
+		"changes":  "import sys; sys.path.append('x'); ",
+		"class":    "import sys; sys.path.append('x')\nclass C:\n    def __init__(self):\n        self.x = 1\n",
+		"relabels": "import sys; sys.path.append('x'); (lambda: 0).__name__ = 'x'; ",
+	} {
+		b.Run(name, func(b *testing.B) { benchmarkDo(b, reset, prefix) })
+	}
 }
 
 // benchmarkDo runs prefix and a small computation as each job.

@@ -22,7 +22,7 @@ var reset = Mode{
 		"`sys`, `os.environ`, signal handlers and timers, locks, descriptors, limits, threads, child processes; " +
 		"what can't be put back makes the interpreter be replaced before the next job",
 	Cost: "some 20 µs of processor time for a job that provably changes nothing; for any other about a millisecond, " +
-		"and five where it defines classes or may have relabelled functions",
+		"and four where it may have relabelled functions",
 	Leaks: []string{
 		"kernel objects that outlive processes: shared memory, message queues, keyrings",
 		"files outside the job's directory",

@@ -243,12 +243,13 @@ func FuzzReport(f *testing.F) {
 	f.Add(golden(f, "report-full")[frameHeader:])
 	f.Add([]byte(`{"nonce":"n","cpu_ns":[1,2],"rss_bytes":1,"modules":1,"completion":{"outcome":"ok","value":true}}`))
 	f.Add([]byte(`{"nonce":"n","cpu_ns":[1,2],"rss_bytes":1,"modules":1,"completion":{"outcome":"ok"}}`))
+	f.Add([]byte(plainForked))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		var plain, full report
 		if !plain.decodePlain(body) {
 			return
 		}
-		if err := json.Unmarshal(body, &full); err != nil || !reflect.DeepEqual(plain, full) {
+		if err := full.decodeAny(body); err != nil || !reflect.DeepEqual(plain, full) {
 			t.Errorf("plain %+v, full %+v, %v", plain, full, err)
 		}
 	})

@@ -2,6 +2,7 @@ package pyproc
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"strconv"
@@ -47,6 +48,10 @@ func (r *report) decode(body []byte) error {
 	if r.decodePlain(body) {
 		return nil
 	}
+	return r.decodeAny(body)
+}
+
+func (r *report) decodeAny(body []byte) error {
 	*r = report{}
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	if err := decoder.Decode(r); err != nil {
@@ -91,6 +96,9 @@ func (r *report) decodeChild(rest []byte) (broken string) {
 	return ""
 }
 
+// plainChild is the end of a report of a child that ended as it should.
+const plainChild = `,"child":{"exit_code":0,"signal":0,"limit":"","flooded":false}}`
+
 func (r *report) decodePlain(body []byte) bool {
 	s := plainScanner{rest: body, ok: true}
 	s.expect(`{"nonce":"`)
@@ -103,7 +111,14 @@ func (r *report) decodePlain(body []byte) bool {
 	r.RSSBytes = s.number()
 	s.expect(`,"modules":`)
 	r.Modules = int(s.number())
-	s.expect(`,"completion":{"outcome":"ok"`)
+	if s.optional(plainChild) {
+		r.Child = &childEnd{}
+		s.frame()
+		s.expect(`{`)
+	} else {
+		s.expect(`,`)
+	}
+	s.expect(`"completion":{"outcome":"ok"`)
 	r.Completion = &Completion{Outcome: "ok"}
 	if s.optional(`,"value":`) {
 		r.Completion.Value = s.scalar()
@@ -132,6 +147,14 @@ func (s *plainScanner) optional(text string) bool {
 
 func (s *plainScanner) expect(text string) {
 	s.ok = s.optional(text)
+}
+
+// frame reads the header of a frame that is all that is left.
+func (s *plainScanner) frame() {
+	s.ok = s.ok && len(s.rest) >= frameHeader && uint64(binary.BigEndian.Uint32(s.rest)) == uint64(len(s.rest)-frameHeader)
+	if s.ok {
+		s.rest = s.rest[frameHeader:]
+	}
 }
 
 // text reads a string without escapes up to its closing quote.

@@ -1,6 +1,7 @@
 package pyproc
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -12,6 +13,26 @@ func sealed(body string) string {
 		panic(err)
 	}
 	return string(data)
+}
+
+var plainForked = `{"nonce":"n","cpu_ns":[0,5],"rss_bytes":7,"modules":1` + plainChild + sealed(`{"completion":{"outcome":"ok","value":1,"repr":"1"}}`)
+
+// The report of nearly every forked job is read without reflection, and as it would be
+// with it.
+func TestPlainForkedReport(t *testing.T) {
+	t.Parallel()
+	var plain, full report
+	if !plain.decodePlain([]byte(plainForked)) || full.decodeAny([]byte(plainForked)) != nil || !reflect.DeepEqual(plain, full) {
+		t.Errorf("plain %+v, full %+v", plain, full)
+	}
+	for _, other := range []string{
+		strings.Replace(plainForked, `"signal":0`, `"signal":9`, 1), plainForked + " ", plainForked[:len(plainForked)-1],
+		strings.Replace(plainForked, `"value":1,`, ``, 1), strings.Replace(plainForked, "\x00\x00\x00", "\x00\x00\x01", 1),
+	} {
+		if new(report).decodePlain([]byte(other)) {
+			t.Errorf("taken for a plain report: %q", other)
+		}
+	}
 }
 
 func TestForkedReport(t *testing.T) {

@@ -125,11 +125,11 @@ def is_plain(parts):
     may_relabel = True
     if not EXAMINED:
         return False
-    notable, names, imported = set(), set(), set()
+    notable, names, imported, stored = set(), set(), set(), set()
     for code in parts:
         if code is not None:
-            survey(code, notable, names, imported)
-    may_relabel = not names.isdisjoint(RELABELING)
+            survey(code, notable, names, imported, stored)
+    may_relabel = not names.isdisjoint(RELABELING) or not stored.isdisjoint(LABELS)
     if not notable.isdisjoint(REFUSED):
         return False
     if not imported:
@@ -138,26 +138,30 @@ def is_plain(parts):
             and imported.issubset(baseline_imports()) and imports_are_plain(names))
 
 
-def survey(code, notable, names, imported):
-    """Collect what a code object and those within it do, name and import."""
+def survey(code, notable, names, imported, stored):
+    """Collect what a code object and those within it do, name, import and store as attributes."""
     ops = code.co_code[::2].translate(None, UNREMARKABLE)
     if ops:
         notable.update(ops)
         if IMPORT_NAME in ops:
-            imported.update(imported_names(code))
+            imported.update(operands(code, IMPORT_NAME))
+        for op in STORES:
+            if op in ops:
+                stored.update(operands(code, op))
     names.update(code.co_names)
     for const in code.co_consts:
         if type(const) is CodeType:
-            survey(const, notable, names, imported)
+            survey(const, notable, names, imported, stored)
 
 
-def imported_names(code):
-    """The modules that a code object imports; "" stands for one that is not told."""
+def operands(code, op):
+    """The names that an operation of a code object works on; "" stands for one that is not
+    told."""
     ops, args = code.co_code[::2], code.co_code[1::2]
-    at = ops.find(IMPORT_NAME)
+    at = ops.find(op)
     while at >= 0:
         yield "" if at and ops[at - 1] == EXTENDED_ARG else code.co_names[args[at]]
-        at = ops.find(IMPORT_NAME, at + 1)
+        at = ops.find(op, at + 1)
 
 
 def no_import_is_plain(names):
@@ -196,10 +200,12 @@ SAFE_METHODS = frozenset(
     now today fromtimestamp timestamp date numerator denominator hex
 """.split())
 
-# Names by which a job may change a function's labels (its name, __dict__, ...) without an
-# audit event. Other ways exist, so a thorough reset also comes every collect_every jobs.
+# How a job may change a function's labels (its name, __dict__, ...) without an audit event:
+# by storing one of the first, where "" is a name that is not told, or by one of the others.
+# Other ways exist, so a thorough reset also comes every collect_every jobs.
+LABELS = frozenset(("__name__", "__qualname__", "__doc__", "__module__", ""))
 RELABELING = frozenset("""
-__name__ __qualname__ __doc__ __module__ __dict__ __annotations__ __setattr__ __delattr__
+__dict__ __annotations__ __setattr__ __delattr__
 setattr delattr exec eval compile vars globals getattr __getattribute__ __builtins__ __import__
 import_module copyreg dispatch_table __reduce__ __reduce_ex__ wraps update_wrapper attrgetter methodcaller patch run_path run_module
 """.split())

@@ -80,15 +80,19 @@ def read_slot(read, value):
 
 
 def restore_slots():
+    found = False
     for (value, descriptor), read, wanted in zip(slot_owners, slot_reads, slot_values):
         if read_slot(read, value) is not wanted:
             if wanted is MISSING:
                 descriptor.__delete__(value)
+                found = True
             else:
                 try:
                     descriptor.__set__(value, wanted)
+                    found = True
                 except (AttributeError, TypeError):
                     pass  # one that only the library itself can write, in C
+    return found
 
 
 def keep_type(value):
@@ -96,13 +100,14 @@ def keep_type(value):
     types_of.append(type(value))
 
 
-def restore_types(job):
+def restore_types():
     """Changing an object's class raises the audit event that tells of changed code."""
     if all(map(is_, map(type, typed), types_of)):
-        return
+        return False
     for value, wanted in zip(typed, types_of):
         if type(value) is not wanted:
             object.__setattr__(value, "__class__", wanted)
+    return True
 
 
 def keep_policy():

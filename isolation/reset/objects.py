@@ -283,37 +283,46 @@ def restore_sets():
 
 def restore_functions(job, recoded, thorough):
     """recoded says that code or defaults may differ, thorough that labels may as well."""
+    found = False
     if any(function_dicts):
-        thorough = True
+        found = thorough = True
         for attached in function_dicts:
             attached.clear()
     if recoded:
-        restore_columns(CODE_FIELDS, code_getters, function_code)
+        found = restore_columns(CODE_FIELDS, code_getters, function_code) or found
     if thorough:
-        restore_columns(LABEL_FIELDS, label_getters, function_labels)
+        found = restore_columns(LABEL_FIELDS, label_getters, function_labels) or found
     if recoded or thorough:
         for cls, parts in zip(classes, class_parts):
             if class_parts_of(cls) != parts:
+                found = True
                 restore_class(cls, parts, job)
+    return found
 
 
 def restore_columns(fields, getters, columns):
+    found = False
     for field, getter, column in zip(fields, getters, columns):
         if all(map(is_, map(getter, functions), column)):
             continue
         for function, wanted in zip(functions, column):
             if getter(function) is not wanted:
+                found = True
                 setattr(function, field, wanted)
+    return found
 
 
 def restore_cells():
+    found = False
     for cell, content in zip(cells, cell_contents):
         try:
             if cell.cell_contents is content:
                 continue
         except ValueError:
             pass
+        found = True
         cell.cell_contents = content
+    return found
 
 
 def restore_class(cls, parts, job):
@@ -324,80 +333,29 @@ def restore_class(cls, parts, job):
 
 
 def restore_objects(job, thorough):
-    """Finalizers of the job's objects run meanwhile, also those that only the collector
-    finds; what they change is put back in another round."""
+    """The job's garbage goes first, and after whatever was put back: its finalizers may
+    change things again. Nothing is left to run when nothing had to be put back."""
     restore_locks()
-    rounds = 0
-    while True:
-        recoded = "object.__setattr__" not in watch or "object.__delattr__" not in watch
-        if recoded:
-            restore_types(job)
-        changed = restore_dicts(job)
-        changed = restore_lists() or changed
-        changed = restore_sets() or changed
-        restore_functions(job, recoded, thorough)
-        if not gc_collect() and not changed or rounds and not changed:
+    for _ in range(MAX_ROUNDS):
+        gc_collect()
+        if not restore_all(job, thorough):
             break
-        rounds += 1
-        if rounds == MAX_ROUNDS:
-            job.taint("finalizers go on changing the library")
-            break
-    restore_cells()
-    restore_slots()
+    else:
+        job.taint("finalizers go on changing the library")
     restore_counters(job)
     for clear in caches:
         clear()
 
 
-def code_changed():
-    """Whether a function, class or method of the library is not the baseline's now.
-
-    For modules imported at such a time what they saw is not the library.
-    """
-    for i in changed_dicts():
-        current, copy = dicts[i], copies[i]
-        ignored = skipped.get(id(current), ())
-        for key in current.keys() | copy.keys():
-            now, then = dict.get(current, key), copy.get(key)
-            if now is not then and key not in ignored and (is_code(now) or is_code(then)):
-                return True
-    return False
-
-
-def is_code(value):
-    return callable(value) or isinstance(value, (staticmethod, classmethod, property))
-
-
-def touched():
-    """What differs from the baseline at this moment: dictionaries, lists and sets."""
-    return ({i: dict(dicts[i]) for i in changed_dicts()},
-            {i: current.copy() for i, current in enumerate(lists)
-             if list_lengths[i] != len(current) or current != list_copies[i]},
-            {i: current.copy() for i, current in enumerate(sets) if current != set_copies[i]})
-
-
-def adopt_changes(before):
-    """Changes that importing made to what was kept already belong to the baseline.
-
-    before is what touched() was: that much the job had changed by itself.
-    """
-    old_dicts, old_lists, old_sets = before
-    for i in changed_dicts():
-        current, copy, old = dicts[i], copies[i], old_dicts.get(i)
-        if old is None:
-            copies[i] = dict(current)
-            versions[i] = settle(detectors[i])
-            continue
-        for key, value in list(current.items()):
-            if old.get(key, MISSING) is not value:
-                copy[key] = value
-    for i, current in enumerate(lists[:]):
-        old = old_lists.get(i)
-        if old is None:
-            list_copies[i] = current.copy()
-        else:
-            seen = set(map(id, old))
-            list_copies[i] += [value for value in current if id(value) not in seen]
-        list_lengths[i] = len(list_copies[i])
-    for i, current in enumerate(sets):
-        set_copies[i] |= current - old_sets.get(i, frozenset())
+def restore_all(job, thorough):
+    """Whether putting back let go of anything that may have a finalizer."""
+    found = False
+    recoded = "object.__setattr__" not in watch or "object.__delattr__" not in watch
+    if recoded:
+        found = restore_types()
+    found = restore_dicts(job) or found
+    found = restore_lists() or found
+    found = restore_sets() or found
+    found = restore_functions(job, recoded, thorough) or found
+    found = restore_cells() or found
+    return restore_slots() or found

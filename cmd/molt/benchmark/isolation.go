@@ -45,7 +45,7 @@ var (
 	withNumpy = Workload{Name: "numpy", Body: "import numpy; x=int(numpy.arange(3).sum()); print(x)", Stdout: "3\n", Jobs: 800}
 	// Neither of the two can be proven harmless before it runs.
 	changing = Workload{Name: "changes", Body: "import sys; sys.path.append('x'); print(2)", Stdout: "2\n", Jobs: 1500}
-	defining = Workload{Name: "class", Body: "class C: x=1+1\nprint(C.x)", Stdout: "2\n", Jobs: 400}
+	defining = Workload{Name: "class", Body: "import sys\nclass C: x=1+1\nsys.path.append('x'); print(C.x)", Stdout: "2\n", Jobs: 400}
 )
 
 // Rows are all ways to keep jobs apart, in the order in which a round measures them.
