@@ -142,6 +142,7 @@ func (n *nursery) start(dir string) {
 	var interpreter *pyproc.Interpreter
 	spec := n.pool.spec(dir)
 	err := n.pool.worker.enterStart(n.starting)
+	began := time.Now()
 	if err == nil {
 		interpreter, err = n.bringUp(from, spec)
 		n.pool.worker.leaveStart()
@@ -152,6 +153,7 @@ func (n *nursery) start(dir string) {
 		return
 	}
 	one := &nursling{Interpreter: interpreter, dir: spec.Dir, born: time.Now()}
+	n.log.Debug("interpreter ready", zap.Int("pid", one.Hello().PID), zap.Duration("took", time.Since(began)))
 	if err := n.weigh(one); err != nil {
 		one.Kill()
 		_ = os.RemoveAll(one.dir)
@@ -206,7 +208,6 @@ func (n *nursery) onStarted(one *nursling) {
 		n.bury(one)
 		return
 	}
-	n.log.Debug("interpreter ready", zap.Int("pid", one.Hello().PID), zap.Duration("took", time.Since(one.born)))
 	n.brood.warm++
 	n.warm = append(n.warm, one)
 	n.pool.reportStart(nil)
