@@ -2,6 +2,7 @@ package isolation
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -118,5 +119,29 @@ func TestLateExtensions(t *testing.T) {
 	out := do(t, start(t, reset), code("import json", "json.dumps = len", "import _multiprocessing"))
 	if out.Reusable || !strings.Contains(out.Taint, "_multiprocessing") {
 		t.Errorf("reusable %v, taint %q", out.Reusable, out.Taint)
+	}
+}
+
+// TestRelabelled: whoever stores a function's name has it put back, however the name is
+// told to the interpreter; finalizers that a restored label lets go of are heard as well.
+func TestRelabelled(t *testing.T) {
+	t.Parallel()
+	names := make([]string, 300)
+	for i := range names {
+		names[i] = "n" + strconv.Itoa(i)
+	}
+	p := start(t, reset)
+	for name, source := range map[string][]string{
+		"stored":        {"import json", "class C: pass", "json.dumps.__name__ = 'x'"},
+		"far down":      {"import json", strings.Join(names, " = ") + " = 1", "json.dumps.__qualname__ = 'x'"},
+		"by a nested":   {"import json", "def f():", " class C:", "  def g(self): json.dumps.__module__ = 'x'", " C().g()", "f()"},
+		"to be deleted": {"import json", "class C:", " def __del__(self): json.dumps.__name__ = 'x'", "json.loads.__doc__ = C()"},
+		"in a cycle":    {"import json", "class C:", " def __del__(self): json.loads = 1; json.dumps.__name__ = 'x'", "c = C(); c.c = c; json.loads.__doc__ = c; del c"},
+	} {
+		if out := do(t, p, code(source...)); !out.Reusable {
+			t.Errorf("%s: taint %q", name, out.Taint)
+		}
+		expectTrue(t, name, do(t, p, code("import json", "f, g = json.dumps, json.loads",
+			"(f.__name__, f.__qualname__, f.__module__, g.__name__, g.__doc__[:11]) == ('dumps', 'dumps', 'json', 'loads', 'Deserialize')")))
 	}
 }

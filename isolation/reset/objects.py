@@ -336,6 +336,8 @@ def restore_objects(job, thorough):
     """The job's garbage goes first, and after whatever was put back: its finalizers may
     change things again. Nothing is left to run when nothing had to be put back."""
     restore_locks()
+    for name in (harness.FILENAME, harness.main_file):
+        dict.pop(harness.source_cache, name, None)  # the harness's own, for every job
     for _ in range(MAX_ROUNDS):
         gc_collect()
         if not restore_all(job, thorough):
