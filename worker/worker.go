@@ -59,15 +59,9 @@ func Start(ctx context.Context, nc *nats.Conn, cfg Config) (*Worker, error) {
 	if len(cfg.Pools) == 0 {
 		return nil, errors.New("the worker has no pool: configure at least one")
 	}
-	dir, err := os.MkdirTemp(cfg.WorkDir, "molt-worker-")
+	dir, err := cfg.makeDir()
 	if err != nil {
-		return nil, fmt.Errorf("cannot make the worker's directory: %w", err)
-	}
-	if cfg.otherUsers() {
-		// They may pass through, and see nothing but what is theirs.
-		if err := os.Chmod(dir, 0o711); err != nil {
-			return nil, fmt.Errorf("cannot open the worker's directory to its interpreters' users: %w", err)
-		}
+		return nil, err
 	}
 	host, err := os.Hostname()
 	if err != nil {

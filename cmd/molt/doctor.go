@@ -31,9 +31,10 @@ func newDoctorCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Check Python, the NATS server, its streams and the configuration",
-		Long: `Check the configuration, each Python interpreter that it names, the NATS server,
-its JetStream and the streams' shape; without a server, that a job runs on the
-embedded one. Nothing is created or changed. One line a check; exit code 1 when
+		Long: `Check the configuration, each Python interpreter that it names, that each pool's
+interpreters start (with RestrictedPython where its mode needs that, the modules to
+preload, and as the user that it names), the NATS server, its JetStream and the
+streams' shape; without a server, that a job runs on the embedded one. Nothing is created or changed. One line a check; exit code 1 when
 one fails.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.doctor(cmd, &f) },
@@ -71,7 +72,7 @@ func (a *app) doctor(cmd *cobra.Command, f *doctorFlags) error {
 		detail = fmt.Sprintf("%s, %d pool(s)", f.connection.config, len(cfg.Pools))
 	}
 	if d.check("configuration", detail, err) {
-		pythonOK := d.checkPythons(ctx, wcfg)
+		pythonOK := d.checkPythons(ctx, wcfg) && d.checkPools(ctx, wcfg)
 		switch {
 		case serverNamed(cfg):
 			d.checkServer(ctx, connection(cfg, "molt doctor", a.logger(cfg.Log)), wcfg)
@@ -112,6 +113,21 @@ func (d *diagnosis) checkPythons(ctx context.Context, cfg worker.Config) bool {
 			detail, err := tryPython(ctx, p.Python)
 			ok = d.check("Python", detail, err) && ok
 		}
+	}
+	return ok
+}
+
+// checkPools starts an interpreter of each pool: that takes the mode's packages, what it
+// preloads, its limits and the user that it runs as.
+func (d *diagnosis) checkPools(ctx context.Context, cfg worker.Config) bool {
+	ok := true
+	for _, p := range cfg.Pools {
+		hello, err := worker.TryPool(ctx, cfg.WorkDir, p)
+		detail := "an interpreter starts in mode " + p.Mode.Name
+		if len(hello.Layers) > 0 {
+			detail += " with " + strings.Join(hello.Layers, ", ")
+		}
+		ok = d.check("pool "+p.Stream.Pool, detail, err) && ok
 	}
 	return ok
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/seed-0f8c9bb6/molt/isolation/pyenv"
 	"github.com/seed-0f8c9bb6/molt/queue/embednats"
 )
 
@@ -21,6 +22,7 @@ func TestDoctor(t *testing.T) {
 	makeStream(t, foreign, jetstream.StreamConfig{Name: "MOLT_RESULTS", Subjects: []string{"molt.results.>"}})
 	unknown := write(t, "c.yaml", "prefx: a\n")
 	pythons := write(t, "c.yaml", "pools:\n  - name: a\n    python: absent\n  - name: b\n  - name: c\n    python: absent\n")
+	bare := pyenv.With(t, pyenv.Numpy) // without RestrictedPython
 	slow := write(t, "c.yaml", "pools:\n  - name: default\n    ack_wait: 7s\n")
 	tests := map[string]struct {
 		args []string
@@ -40,6 +42,10 @@ func TestDoctor(t *testing.T) {
 		"unknown key":      {[]string{"--config", unknown}, want{code: exitFailure, stdout: []string{"✗ configuration: ", unknown + ":1", `"prefx"`}}},
 		"pythons": {[]string{"--config", pythons, "--server", empty}, want{code: exitFailure,
 			stdout: []string{`✗ Python: cannot find "absent"`, "install CPython 3.10", "✓ Python: cpython", "✓ NATS server"}}},
+		"no restriction": {[]string{"--isolation", "restricted", "--server", empty, "--python", bare}, want{code: exitFailure,
+			stdout: []string{"✗ pool default: ", "no RestrictedPython 8.4 or newer", "pip install 'RestrictedPython>=8.4'"}}},
+		"a restriction": {[]string{"--isolation", "restricted+fork", "--server", empty, "--python", pyenv.With(t, pyenv.RestrictedPython)}, want{
+			stdout: []string{"✓ pool default: an interpreter starts in mode restricted+fork with RestrictedPython 8."}, not: []string{"✗"}}},
 		"no Python":    {[]string{"--python", "absent"}, want{code: exitFailure, stdout: []string{"✗ Python: "}, not: []string{"embedded"}}},
 		"not a Python": {[]string{"--python", "true"}, want{code: exitFailure, stdout: []string{"did not answer as a Python does", "--python"}}},
 		"old Python":   {[]string{"--python", oldPython(t)}, want{code: exitFailure, stdout: []string{"cpython 3.9.1 at /old", "install CPython 3.10"}}},
