@@ -9,10 +9,10 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/seed-0f8c9bb6/molt/integration/testkit"
 	"github.com/seed-0f8c9bb6/molt/queue"
 )
 
@@ -48,24 +48,10 @@ func (r readiness) ask() (code int, body string) {
 // await returns when it says so.
 func (r readiness) await(code int, words string) {
 	r.t.Helper()
-	await(r.t, fmt.Sprintf("%d with %q", code, words), func() bool {
+	testkit.Await(r.t, fmt.Sprintf("%d with %q", code, words), func() bool {
 		got, body := r.ask()
 		return got == code && strings.Contains(body, words)
 	})
-}
-
-// await polls until the condition holds.
-func await(t testing.TB, what string, holds func() bool) {
-	t.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.After(testTimeout); !holds(); {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("not in time: %s", what)
-		}
-	}
 }
 
 // A worker whose stream is deleted and that may not make it again says which right it

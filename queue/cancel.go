@@ -36,10 +36,7 @@ const (
 // taken off the queue, one that runs is killed by its worker. An error leaves
 // open whether the job goes on; Cancel may be called again.
 func (c *Client) Cancel(ctx context.Context, batch, id string) (CancelState, Result, error) {
-	t := Ticket{Namespace: c.namespace, Batch: batch, ID: id}
-	if t.Batch == "" {
-		t.Batch = DefaultBatch
-	}
+	t := c.ticket(batch, id)
 	r, err := c.Fetch(ctx, t)
 	if !errors.Is(err, ErrNotFound) {
 		return ended(r, err)
@@ -49,16 +46,13 @@ func (c *Client) Cancel(ctx context.Context, batch, id string) (CancelState, Res
 	if err := c.markCancelled(ctx, t); err != nil {
 		return "", Result{}, err
 	}
-	watched, stop := watchPermission(ctx, c.nc, "$JS.API.")
-	found, err := c.find(watched, t.Batch, t.ID)
+	found, err := c.find(ctx, t)
 	waits := false
 	if err == nil && found != nil {
-		waits, err = c.neverDelivered(watched, found)
+		waits, err = c.neverDelivered(ctx, found)
 	}
-	hidden := errors.Is(context.Cause(watched), ErrForbidden)
-	stop()
 	switch {
-	case hidden:
+	case errors.Is(err, ErrForbidden):
 		return c.confirm(ctx, t)
 	case err != nil:
 		return "", Result{}, fmt.Errorf("the cancel is stored, but the job can't be looked for: %w", err)
@@ -108,18 +102,6 @@ func (c *Client) markCancelled(ctx context.Context, t Ticket) error {
 		return fmt.Errorf("cannot store the cancel: %w: no worker has run on this server yet: start one first", ErrNoPool)
 	}
 	return fmt.Errorf("cannot store the cancel: %w", err)
-}
-
-// neverDelivered reports whether no worker has been handed the job so far.
-func (c *Client) neverDelivered(ctx context.Context, p *place) (bool, error) {
-	consumer, err := p.stream.Consumer(ctx, c.subjects.JobsConsumer())
-	if errors.Is(err, jetstream.ErrConsumerNotFound) {
-		return true, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("cannot read the pool's consumer: %w", err)
-	}
-	return p.message.Sequence > consumer.CachedInfo().Delivered.Stream, nil
 }
 
 // confirm waits for the word of the worker that has the job.

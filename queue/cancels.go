@@ -95,9 +95,12 @@ func (c *Cancels) add(m jetstream.Msg) (key string) {
 // was queued again on purpose, only a cancel from after that counts: workers have
 // seen the earlier one, and can't be told in time to forget it.
 func (c *Cancels) Has(d *Delivery) bool {
-	key := d.CancelKey()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if len(c.keys) == 0 {
+		return false // as nearly always, and this is on every job's way
+	}
+	key := d.CancelKey()
 	at, ok := c.keys[key]
 	if ok && time.Since(at) > ControlMaxAge {
 		delete(c.keys, key)

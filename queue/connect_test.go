@@ -1,27 +1,19 @@
 package queue_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"math/big"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
 
+	"github.com/seed-0f8c9bb6/molt/integration/testkit"
 	"github.com/seed-0f8c9bb6/molt/queue"
 )
 
@@ -55,77 +47,12 @@ func serveReloadable(t *testing.T, config string) (url string, reload func(confi
 	}
 	return s.ClientURL(), func(config string) {
 		t.Helper()
-		options := must(server.ProcessConfigFile(writeFile(t, []byte(config))))(t)
+		options := testkit.Must(server.ProcessConfigFile(testkit.WriteFile(t, []byte(config))))(t)
 		options.ConfigFile = path // only the content may change
 		options.Host, options.Port, options.NoLog, options.NoSigs = "127.0.0.1", server.RANDOM_PORT, true, true
 		if err := s.ReloadOptions(options); err != nil {
 			t.Fatal(err)
 		}
-	}
-}
-
-// authority issues certificates.
-type authority struct {
-	t    *testing.T
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	file string
-}
-
-func newAuthority(t *testing.T) *authority {
-	t.Helper()
-	a := &authority{t: t}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test authority"}, IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageCertSign, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-	}
-	a.key = a.newKey()
-	der := must(x509.CreateCertificate(rand.Reader, template, template, &a.key.PublicKey, a.key))(t)
-	a.cert = must(x509.ParseCertificate(der))(t)
-	a.file = writePEM(t, "CERTIFICATE", der)
-	return a
-}
-
-func (a *authority) newKey() *ecdsa.PrivateKey {
-	a.t.Helper()
-	return must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(a.t)
-}
-
-// issue returns the files of a certificate for 127.0.0.1 and of its key.
-func (a *authority) issue(host string, until time.Time) (cert, key string) {
-	a.t.Helper()
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "test"},
-		NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: until,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-		IPAddresses: []net.IP{net.ParseIP(host)},
-	}
-	private := a.newKey()
-	der := must(x509.CreateCertificate(rand.Reader, template, a.cert, &private.PublicKey, a.key))(a.t)
-	return writePEM(a.t, "CERTIFICATE", der), writePEM(a.t, "EC PRIVATE KEY", must(x509.MarshalECPrivateKey(private))(a.t))
-}
-
-func writePEM(t *testing.T, kind string, der []byte) string {
-	t.Helper()
-	return writeFile(t, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
-}
-
-func writeFile(t *testing.T, data []byte) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
-func must[T any](v T, err error) func(*testing.T) T {
-	return func(t *testing.T) T {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v
 	}
 }
 
@@ -157,9 +84,9 @@ func (a attempt) check(t *testing.T, name, url string) {
 
 func TestPasswordTokenAndNKey(t *testing.T) {
 	t.Parallel()
-	pair := must(nkeys.CreateUser())(t)
-	seed, public := writeFile(t, must(pair.Seed())(t)), must(pair.PublicKey())(t)
-	stranger := writeFile(t, must(must(nkeys.CreateUser())(t).Seed())(t))
+	pair := testkit.Must(nkeys.CreateUser())(t)
+	seed, public := testkit.WriteFile(t, testkit.Must(pair.Seed())(t)), testkit.Must(pair.PublicKey())(t)
+	stranger := testkit.WriteFile(t, testkit.Must(testkit.Must(nkeys.CreateUser())(t).Seed())(t))
 	users := serveConfig(t, fmt.Sprintf("authorization { users: [{user: me, password: right}, {nkey: %s}] }", public))
 	token := serveConfig(t, "authorization { token: right }")
 	refused := func(c queue.Connection) attempt { return attempt{c, queue.ErrCredentials, "check --creds"} }
@@ -179,55 +106,45 @@ func TestPasswordTokenAndNKey(t *testing.T) {
 
 func TestTLS(t *testing.T) {
 	t.Parallel()
-	ca, other := newAuthority(t), newAuthority(t)
+	ca, other := testkit.NewAuthority(t), testkit.NewAuthority(t)
 	soon := time.Now().Add(time.Hour)
 	serve := func(cert, key, more string) string {
-		url := serveConfig(t, fmt.Sprintf("tls { cert_file: %q, key_file: %q, ca_file: %q, %s }", cert, key, ca.file, more))
+		url := serveConfig(t, fmt.Sprintf("tls { cert_file: %q, key_file: %q, ca_file: %q, %s }", cert, key, ca.File, more))
 		return strings.Replace(url, "nats://", "tls://", 1)
 	}
-	cert, key := ca.issue("127.0.0.1", soon)
+	cert, key := ca.Issue("127.0.0.1", soon)
 	plain, mutual := serve(cert, key, ""), serve(cert, key, "verify: true")
-	cert, key = ca.issue("127.0.0.1", time.Now().Add(-time.Minute))
+	cert, key = ca.Issue("127.0.0.1", time.Now().Add(-time.Minute))
 	expired := serve(cert, key, "")
-	cert, key = ca.issue("127.0.0.2", soon)
+	cert, key = ca.Issue("127.0.0.2", soon)
 	elsewhere := serve(cert, key, "")
 
-	attempt{c: queue.Connection{TLSCA: ca.file}}.check(t, "trusted", plain)
+	attempt{c: queue.Connection{TLSCA: ca.File}}.check(t, "trusted", plain)
 	attempt{queue.Connection{}, queue.ErrTLS, "--tlsca"}.check(t, "no authority named", plain)
-	attempt{queue.Connection{TLSCA: other.file}, queue.ErrTLS, "--tlsca"}.check(t, "another authority", plain)
-	attempt{queue.Connection{TLSCA: ca.file}, queue.ErrTLS, "expired"}.check(t, "expired server", expired)
-	attempt{queue.Connection{TLSCA: ca.file}, queue.ErrTLS, "other names"}.check(t, "another name", elsewhere)
-	attempt{queue.Connection{TLSCA: ca.file}, queue.ErrTLS, "offers no TLS"}.check(t, "no TLS there", serveConfig(t, ""))
+	attempt{queue.Connection{TLSCA: other.File}, queue.ErrTLS, "--tlsca"}.check(t, "another authority", plain)
+	attempt{queue.Connection{TLSCA: ca.File}, queue.ErrTLS, "expired"}.check(t, "expired server", expired)
+	attempt{queue.Connection{TLSCA: ca.File}, queue.ErrTLS, "other names"}.check(t, "another name", elsewhere)
+	attempt{queue.Connection{TLSCA: ca.File}, queue.ErrTLS, "offers no TLS"}.check(t, "no TLS there", serveConfig(t, ""))
 
-	cert, key = ca.issue("127.0.0.1", soon)
-	attempt{c: queue.Connection{TLSCA: ca.file, TLSCert: cert, TLSKey: key}}.check(t, "mutual", mutual)
-	attempt{queue.Connection{TLSCA: ca.file}, queue.ErrTLS, "--tlscert"}.check(t, "no client certificate", mutual)
-	cert, key = other.issue("127.0.0.1", soon)
-	attempt{queue.Connection{TLSCA: ca.file, TLSCert: cert, TLSKey: key}, queue.ErrTLS, "refuses the certificate"}.check(t, "stranger", mutual)
-	cert, key = ca.issue("127.0.0.1", time.Now().Add(-time.Minute))
-	attempt{queue.Connection{TLSCA: ca.file, TLSCert: cert, TLSKey: key}, queue.ErrTLS, "not expired"}.check(t, "expired client", mutual)
+	cert, key = ca.Issue("127.0.0.1", soon)
+	attempt{c: queue.Connection{TLSCA: ca.File, TLSCert: cert, TLSKey: key}}.check(t, "mutual", mutual)
+	attempt{queue.Connection{TLSCA: ca.File}, queue.ErrTLS, "--tlscert"}.check(t, "no client certificate", mutual)
+	cert, key = other.Issue("127.0.0.1", soon)
+	attempt{queue.Connection{TLSCA: ca.File, TLSCert: cert, TLSKey: key}, queue.ErrTLS, "refuses the certificate"}.check(t, "stranger", mutual)
+	cert, key = ca.Issue("127.0.0.1", time.Now().Add(-time.Minute))
+	attempt{queue.Connection{TLSCA: ca.File, TLSCert: cert, TLSKey: key}, queue.ErrTLS, "not expired"}.check(t, "expired client", mutual)
 }
 
 func TestCredentialsFile(t *testing.T) {
 	t.Parallel()
-	operator, account, stranger := must(nkeys.CreateOperator())(t), must(nkeys.CreateAccount())(t), must(nkeys.CreateAccount())(t)
-	accountID := must(account.PublicKey())(t)
-	operatorClaims := jwt.NewOperatorClaims(must(operator.PublicKey())(t))
-	accountClaims := jwt.NewAccountClaims(accountID)
-	url := serveConfig(t, fmt.Sprintf("operator: %s\nresolver: MEMORY\nresolver_preload: { %s: %s }\n",
-		must(operatorClaims.Encode(operator))(t), accountID, must(accountClaims.Encode(operator))(t)))
-	creds := func(issuer nkeys.KeyPair, expires time.Time) string {
-		user := must(nkeys.CreateUser())(t)
-		claims := jwt.NewUserClaims(must(user.PublicKey())(t))
-		if !expires.IsZero() {
-			claims.Expires = expires.Unix()
-		}
-		token := must(claims.Encode(issuer))(t)
-		return writeFile(t, must(jwt.FormatUserConfig(token, must(user.Seed())(t)))(t))
+	operator, stranger := testkit.NewOperator(t), testkit.NewOperator(t)
+	url := serveConfig(t, operator.Config)
+	creds := func(issuer *testkit.Operator, expires time.Time) string {
+		return issuer.Credentials(filepath.Join(t.TempDir(), "user.creds"), expires)
 	}
-	attempt{c: queue.Connection{Creds: creds(account, time.Time{})}}.check(t, "good", url)
-	attempt{c: queue.Connection{Creds: creds(account, time.Now().Add(time.Hour))}}.check(t, "not expired", url)
-	attempt{queue.Connection{Creds: creds(account, time.Now().Add(-time.Hour))}, queue.ErrCredentials, "expired at"}.check(t, "expired", url)
+	attempt{c: queue.Connection{Creds: creds(operator, time.Time{})}}.check(t, "good", url)
+	attempt{c: queue.Connection{Creds: creds(operator, time.Now().Add(time.Hour))}}.check(t, "not expired", url)
+	attempt{queue.Connection{Creds: creds(operator, time.Now().Add(-time.Hour))}, queue.ErrCredentials, "expired at"}.check(t, "expired", url)
 	attempt{queue.Connection{Creds: creds(stranger, time.Time{})}, queue.ErrCredentials, "does not know"}.check(t, "another account", url)
 	attempt{queue.Connection{}, queue.ErrCredentials, "--creds"}.check(t, "none", url)
 }

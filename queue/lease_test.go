@@ -25,16 +25,22 @@ func waitUntil(t *testing.T, what string, holds func() bool) {
 	}
 }
 
+// overtaken returns a job's delivery whose lease ran out, and the next one, which another
+// worker has.
+func (b *bench) overtaken() (late, taken *queue.Delivery) {
+	b.t.Helper()
+	b.publish("molt.jobs.default", nil, `{"id":"x","code":"1"}`)
+	late = b.receive()
+	waitUntil(b.t, "the lease runs out", func() bool { return !late.LeaseHeld(time.Now()) })
+	return late, b.receiveFrom(b.open())
+}
+
 // A lease that ran out does not come back, although the server confirms a late
 // extension: it may have extended another worker's lease.
 func TestLostLeaseStaysLost(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	b.publish("molt.jobs.default", nil, `{"id":"x","code":"1"}`)
-	late := b.receive()
-	waitUntil(t, "the lease runs out", func() bool { return !late.LeaseHeld(time.Now()) })
-	other, source := b.open()
-	taken := b.receiveFrom(other, source)
+	late, taken := b.overtaken()
 	if err := late.Extend(testContext(t)); err == nil || late.LeaseHeld(time.Now()) {
 		t.Errorf("a lost lease was extended: %v", err)
 	}
@@ -58,11 +64,7 @@ func TestLostLeaseStaysLost(t *testing.T) {
 func TestLateWorkerMayStore(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	b.publish("molt.jobs.default", nil, `{"id":"x","code":"1"}`)
-	late := b.receive()
-	waitUntil(t, "the lease runs out", func() bool { return !late.LeaseHeld(time.Now()) })
-	other, source := b.open()
-	taken := b.receiveFrom(other, source)
+	late, taken := b.overtaken()
 	if err := late.Complete(testContext(t), okResult(late)); err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,9 +26,36 @@ type place struct {
 	message *jetstream.RawStreamMsg
 }
 
-// find returns the place of this client's namespace's job; nil: no pool's stream
-// holds it.
-func (c *Client) find(ctx context.Context, batch, id string) (*place, error) {
+// ticket names a job of this client's namespace.
+func (c *Client) ticket(batch, id string) Ticket {
+	return Ticket{Namespace: c.namespace, Batch: cmp.Or(batch, DefaultBatch), ID: id}
+}
+
+// find returns the place of the job; nil: no pool's stream holds it. The error wraps
+// ErrForbidden when this user may not look into the pools.
+func (c *Client) find(ctx context.Context, t Ticket) (*place, error) {
+	watched, stop := watchPermission(ctx, c.nc, "$JS.API.")
+	defer stop()
+	found, err := c.search(watched, t.Batch, t.ID)
+	return found, refusedOr(watched, err)
+}
+
+// neverDelivered reports whether no worker has been handed the job so far.
+func (c *Client) neverDelivered(ctx context.Context, p *place) (bool, error) {
+	watched, stop := watchPermission(ctx, c.nc, "$JS.API.CONSUMER.INFO.")
+	defer stop()
+	consumer, err := p.stream.Consumer(watched, c.subjects.JobsConsumer())
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("cannot read the pool's consumer: %w", refusedOr(watched, err))
+	}
+	return p.message.Sequence > consumer.CachedInfo().Delivered.Stream, nil
+}
+
+// search looks into every pool for a job of this client's namespace.
+func (c *Client) search(ctx context.Context, batch, id string) (*place, error) {
 	names := c.js.StreamNames(ctx, jetstream.WithStreamListSubject(c.subjects.prefix+".jobs.>"))
 	var streams []string
 	for name := range names.Name() {

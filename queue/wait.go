@@ -146,10 +146,7 @@ const (
 // some pool still holds it. Pools are searched message by message, which takes
 // a few seconds a million waiting jobs.
 func (c *Client) Lookup(ctx context.Context, batch, id string) (State, Result, error) {
-	t := Ticket{Namespace: c.namespace, Batch: batch, ID: id}
-	if t.Batch == "" {
-		t.Batch = DefaultBatch
-	}
+	t := c.ticket(batch, id)
 	look := func() (State, Result, error) {
 		r, err := c.Fetch(ctx, t)
 		if errors.Is(err, ErrNotFound) {
@@ -161,12 +158,9 @@ func (c *Client) Lookup(ctx context.Context, batch, id string) (State, Result, e
 	if state != StateUnknown || err != nil {
 		return state, r, err
 	}
-	watched, stop := watchPermission(ctx, c.nc, "$JS.API.")
-	found, err := c.find(watched, t.Batch, t.ID)
-	refused := errors.Is(context.Cause(watched), ErrForbidden)
-	stop()
+	found, err := c.find(ctx, t)
 	switch {
-	case refused:
+	case errors.Is(err, ErrForbidden):
 		return StateHidden, Result{}, nil
 	case err != nil:
 		return "", Result{}, err

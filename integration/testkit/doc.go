@@ -1,3 +1,3 @@
 // Package testkit has what the tests of several packages share: waiting for a condition,
-// jobs that wait at a gate, and reading metrics.
+// jobs that wait at a gate, certificates and credentials, and reading metrics.
 package testkit
