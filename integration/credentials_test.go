@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -81,9 +82,11 @@ func TestExpiredCredentials(t *testing.T) {
 	g := newGate(t)
 	running := submit(t, client, queue.Job{Code: g.code("")})
 	open := g.entered()
-	var pythons []int
-	children := func() []int { return slices.Sorted(slices.Values(childrenOf(t, worker.cmd.Process.Pid))) }
-	testkit.Await(t, "two interpreters and a spare", func() bool { pythons = children(); return len(pythons) == 3 })
+	interpreters := func() []int {
+		return interpretersOf(t, "--server", server.url, "--creds", filepath.Join(dir, "client.creds"))
+	}
+	var before []int
+	testkit.Await(t, "two interpreters", func() bool { before = interpreters(); return !slices.Contains(before, 0) })
 
 	// Connected with these, it is thrown out when they expire.
 	operator.Credentials(creds, time.Now().Add(3*time.Second))
@@ -103,7 +106,29 @@ func TestExpiredCredentials(t *testing.T) {
 	if r := wait(t, client, submit(t, client, queue.Job{Code: "6 * 7"})); r.Status != queue.StatusOK {
 		t.Errorf("%+v", r)
 	}
-	if now := children(); !slices.Equal(now, pythons) {
-		t.Errorf("interpreters %v, before %v", now, pythons)
+	if now := interpreters(); !slices.Equal(now, before) {
+		t.Errorf("interpreters %v, before %v", now, before)
 	}
+}
+
+// interpretersOf returns the process ids of a worker's interpreters, slot by slot; 0: none
+// at present.
+func interpretersOf(t *testing.T, flags ...string) (pids []int) {
+	t.Helper()
+	stdout, stderr, code := run(t, "", append([]string{"status", "--json"}, flags...)...)
+	if code != 0 {
+		t.Fatalf("exit code %d: %s", code, stderr)
+	}
+	var look struct {
+		Workers []struct {
+			Pools []struct{ Slots []struct{ PID int } }
+		}
+	}
+	if err := json.Unmarshal([]byte(stdout), &look); err != nil || len(look.Workers) != 1 || len(look.Workers[0].Pools) != 1 {
+		t.Fatalf("%s: %v", stdout, err)
+	}
+	for _, slot := range look.Workers[0].Pools[0].Slots {
+		pids = append(pids, slot.PID)
+	}
+	return pids
 }
