@@ -115,7 +115,7 @@ func benchmarkSuccessor(b *testing.B, mode Mode) {
 		}
 		out := p.Do(b.Context(), pyproc.Request{Code: "print(1)", Timeout: 10 * time.Second})
 		if !out.Reusable {
-			b.Fatal(fmt.Sprintf("%+v", out))
+			b.Fatalf("%+v", out)
 		}
 		theirs += processCPU(b, p.Hello().PID)
 		p.Kill()
