@@ -61,10 +61,12 @@ func TestBenchScaleRefusals(t *testing.T) {
 		args []string
 		says string
 	}{
-		"a server":        {[]string{"--server", "nats://127.0.0.1:1"}, "starts its own workers"},
-		"no workers":      {[]string{"--workers", "2,1"}, "ascending"},
-		"a short lease":   {[]string{"--ack-wait", "1ms"}, "at least 1s"},
-		"nothing to size": {[]string{"--size", "0"}, "above 0"},
+		"a server":         {[]string{"--server", "nats://127.0.0.1:1"}, "starts its own workers"},
+		"a pool":           {[]string{"--pool", "x"}, "--pool cannot be used with --scale"},
+		"two ways at once": {[]string{"--recycle"}, "two benchmarks"},
+		"no workers":       {[]string{"--workers", "2,1"}, "ascending"},
+		"a short lease":    {[]string{"--ack-wait", "1ms"}, "at least 1s"},
+		"nothing to size":  {[]string{"--size", "0"}, "above 0"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

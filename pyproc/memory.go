@@ -37,7 +37,7 @@ func (p *Interpreter) Memory(proportional bool) (int64, error) {
 
 func heldBy(pid int, proportional bool) (int64, error) {
 	if !proportional {
-		return residentNow(pid)
+		return ResidentNow(pid)
 	}
 	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
 	if err != nil {

@@ -19,7 +19,7 @@ func (p *Interpreter) Stats() (Stats, error) {
 	if p.dead.Load() {
 		return Stats{}, ErrGone
 	}
-	rss, err := residentNow(p.pid)
+	rss, err := ResidentNow(p.pid)
 	if err != nil {
 		return Stats{}, fmt.Errorf("cannot sample the interpreter: %w", err)
 	}
@@ -37,7 +37,8 @@ func (p *Interpreter) Executions() int { return int(p.executions.Load()) }
 // Modules is the number of modules that were loaded at the end of its last job.
 func (p *Interpreter) Modules() int { return int(p.modules.Load()) }
 
-func residentNow(pid int) (int64, error) {
+// ResidentNow returns the resident memory of a process, in bytes.
+func ResidentNow(pid int) (int64, error) {
 	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
 	if err != nil {
 		return 0, err

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"runtime"
@@ -60,6 +61,8 @@ execution. It takes some four minutes.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {
+			case f.recycle.on && f.scale.on:
+				return usageErrorf("--recycle and --scale are two benchmarks: give one of them")
 			case f.recycle.on:
 				return a.benchRecycle(cmd, &f)
 			case f.scale.on:
@@ -160,13 +163,52 @@ func (a *app) bench(cmd *cobra.Command, f *benchFlags) (err error) {
 		Rounds: f.rounds, Scale: f.size, Window: f.window, Sequential: f.sequential,
 		Progress: func(what string) { a.notef("bench: %s", what) },
 	}, workloads)
-	if err != nil {
-		return fmt.Errorf("cannot finish the benchmark: %w", err)
+	return a.printReport(f, report, err)
+}
+
+// printReport prints what a benchmark found, or says that it failed.
+func (a *app) printReport(f *benchFlags, report interface{ WriteTable(io.Writer) error }, failed error) error {
+	if failed != nil {
+		return fmt.Errorf("cannot finish the benchmark: %w", failed)
 	}
 	if f.json {
 		return json.NewEncoder(a.Out).Encode(report)
 	}
 	return report.WriteTable(a.Out)
+}
+
+// refuseFlags names the first of the flags that was given but says nothing to this way of
+// measuring.
+func (a *app) refuseFlags(cmd *cobra.Command, how string, flags ...string) error {
+	for _, name := range flags {
+		if a.onCommandLine(cmd, name) {
+			return usageErrorf("--%s cannot be used with %s, which has pools and a server of its own: leave it out", name, how)
+		}
+	}
+	return nil
+}
+
+// benchSettings returns the configuration of a benchmark that has pools and a server of its
+// own; how is its flag, and refused are the flags that say nothing to it.
+func (a *app) benchSettings(cmd *cobra.Command, f *benchFlags, how string, refused ...string) (configs.Config, error) {
+	if err := a.refuseFlags(cmd, how, append(refused, "pool", "server", "context")...); err != nil {
+		return configs.Config{}, err
+	}
+	cfg, err := a.loadConfig(cmd, &f.session.connectionFlags)
+	if err != nil {
+		return cfg, err
+	}
+	cfg.Log.Level = clientLogLevel
+	cfg.NATS, cfg.Pools = configs.Default().NATS, nil
+	return cfg, nil
+}
+
+// benchPool is a pool of such a configuration, without caps: see sessionSettings.
+func benchPool(name, isolation string) configs.Pool {
+	pool := configs.DefaultPool(name)
+	pool.Isolation = isolation
+	pool.MaxBytes, pool.MaxMsgs = 0, 0
+	return pool
 }
 
 func (f *benchFlags) chosen() ([]benchmark.Workload, error) {

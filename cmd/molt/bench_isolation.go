@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os/exec"
@@ -61,37 +60,21 @@ func (a *app) benchIsolation(cmd *cobra.Command, f *benchFlags) (err error) {
 	defer stop()
 	o.Client = s.client
 	report, err := benchmark.CompareIsolation(ctx, o)
-	if err != nil {
-		return fmt.Errorf("cannot finish the benchmark: %w", err)
-	}
-	if f.json {
-		return json.NewEncoder(a.Out).Encode(report)
-	}
-	return report.WriteTable(a.Out)
+	return a.printReport(f, report, err)
 }
 
 // isolationPools returns the configuration of an embedded worker with a pool for each row.
 func (a *app) isolationPools(cmd *cobra.Command, f *benchFlags, rows []benchmark.Row) (configs.Config, error) {
-	for _, name := range []string{"workload", "sequential", "budget", "bare", "pool", "server", "context"} {
-		if a.onCommandLine(cmd, name) {
-			return configs.Config{}, usageErrorf("--%s cannot be used with several modes in --isolation, which have pools, jobs and a server of their own: leave it out", name)
-		}
-	}
-	cfg, err := a.loadConfig(cmd, &f.session.connectionFlags)
+	cfg, err := a.benchSettings(cmd, f, "several modes in --isolation", "workload", "sequential", "budget", "bare")
 	if err != nil {
 		return cfg, err
 	}
-	cfg.Log.Level = clientLogLevel
-	cfg.NATS = configs.Default().NATS
 	if cmd.Flags().Changed("nice") {
 		cfg.Nice = f.session.nice
 	}
-	cfg.Pools = nil
 	for _, row := range rows {
-		pool := configs.DefaultPool(row.Pool())
-		pool.Isolation, pool.Budget.Executions, pool.Preload = row.Isolation, row.Budget, row.Preload
-		pool.Python = f.session.python
-		pool.MaxBytes, pool.MaxMsgs = 0, 0
+		pool := benchPool(row.Pool(), row.Isolation)
+		pool.Budget.Executions, pool.Preload, pool.Python = row.Budget, row.Preload, f.session.python
 		if f.session.interpreters > 0 {
 			pool.Interpreters = f.session.interpreters
 		}

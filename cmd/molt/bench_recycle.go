@@ -1,9 +1,7 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
-	"fmt"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -55,13 +53,7 @@ func (a *app) benchRecycle(cmd *cobra.Command, f *benchFlags) (err error) {
 		Recycled: s.recycled,
 		Progress: func(what string) { a.notef("bench: %s", what) },
 	}, workloads)
-	if err != nil {
-		return fmt.Errorf("cannot finish the benchmark: %w", err)
-	}
-	if f.json {
-		return json.NewEncoder(a.Out).Encode(report)
-	}
-	return report.WriteTable(a.Out)
+	return a.printReport(f, report, err)
 }
 
 // recycled returns how many interpreters the embedded worker's pool has replaced.
@@ -98,23 +90,12 @@ func (f *benchFlags) recycleWorkloads() ([]benchmark.Workload, error) {
 // recyclePools returns the configuration of an embedded worker with three pools that differ
 // in their budgets alone.
 func (a *app) recyclePools(cmd *cobra.Command, f *benchFlags) (configs.Config, error) {
-	for _, name := range []string{"sequential", "bare", "pool", "server", "context"} {
-		if a.onCommandLine(cmd, name) {
-			return configs.Config{}, usageErrorf("--%s cannot be used with --recycle, which has pools and a server of its own: leave it out", name)
-		}
-	}
-	cfg, err := a.loadConfig(cmd, &f.session.connectionFlags)
+	cfg, err := a.benchSettings(cmd, f, "--recycle", "sequential", "bare")
 	if err != nil {
 		return cfg, err
 	}
-	cfg.Log.Level = clientLogLevel
-	cfg.NATS = configs.Default().NATS
-	cfg.Pools = nil
 	for _, name := range []string{poolWithout, poolWith, poolOnce} {
-		pool := configs.DefaultPool(name)
-		pool.Isolation = recycleIsolation
-		pool.MaxBytes, pool.MaxMsgs = 0, 0
-		cfg.Pools = append(cfg.Pools, pool)
+		cfg.Pools = append(cfg.Pools, benchPool(name, recycleIsolation))
 	}
 	if err := a.overlayPools(cmd, &cfg, &f.session.poolFlags, &f.session.limitFlags); err != nil {
 		return cfg, err

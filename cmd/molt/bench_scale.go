@@ -1,9 +1,7 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
-	"fmt"
 	"runtime"
 	"slices"
 	"time"
@@ -55,6 +53,9 @@ func (a *app) benchScale(cmd *cobra.Command, f *benchFlags) (err error) {
 	if err := f.scale.check(); err != nil {
 		return err
 	}
+	if err := a.refuseFlags(cmd, "--scale", "workload", "sequential", "bare", "pool", "timeout", "memory"); err != nil {
+		return err
+	}
 	cfg, err := a.sessionSettings(cmd, &f.session, 0)
 	if err != nil {
 		return err
@@ -91,11 +92,5 @@ func (a *app) benchScale(cmd *cobra.Command, f *benchFlags) (err error) {
 		Workers: f.scale.workers, Interpreters: scaleInterpreters,
 		Backlog: int(scaleBacklog * f.size), AckWaits: f.scale.ackWaits,
 	})
-	if err != nil {
-		return fmt.Errorf("cannot finish the benchmark: %w", err)
-	}
-	if f.json {
-		return json.NewEncoder(a.Out).Encode(report)
-	}
-	return report.WriteTable(a.Out)
+	return a.printReport(f, report, err)
 }

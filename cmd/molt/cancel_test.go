@@ -35,6 +35,7 @@ func TestCancel(t *testing.T) {
 	want{code: exitUsage, stderr: []string{"the id that submit printed"}}.check(t, molt(t, on("cancel")...))
 	want{code: exitUsage, stderr: []string{"the id is empty"}}.check(t, molt(t, on("cancel", "")...))
 	want{code: exitNoServer, stderr: []string{"molt cancel needs a server"}}.check(t, molt(t, "cancel", "x"))
+	want{code: exitNoServer, stderr: []string{"molt dead show needs a server"}}.check(t, molt(t, "dead", "show", "x"))
 }
 
 // run ends the job that it started when its own time is over, wherever the job is.

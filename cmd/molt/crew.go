@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,12 +9,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 
 	"github.com/seed-0f8c9bb6/molt/cmd/molt/benchmark"
 	"github.com/seed-0f8c9bb6/molt/configs"
+	"github.com/seed-0f8c9bb6/molt/pyproc"
 	"github.com/seed-0f8c9bb6/molt/queue/embednats"
 )
 
@@ -116,14 +115,9 @@ func (m *crewMember) Kill() error {
 }
 
 func (m *crewMember) RSS() (int64, error) {
-	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", m.cmd.Process.Pid))
+	rss, err := pyproc.ResidentNow(m.cmd.Process.Pid)
 	if err != nil {
 		return 0, fmt.Errorf("cannot see the memory of the worker %s: %w", m.name, err)
 	}
-	fields := bytes.Fields(content)
-	if len(fields) < 2 {
-		return 0, errors.New("statm has an unknown form")
-	}
-	pages, err := strconv.ParseInt(string(fields[1]), 10, 64)
-	return pages * int64(os.Getpagesize()), err
+	return rss, nil
 }

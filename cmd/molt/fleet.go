@@ -48,7 +48,7 @@ func (a *app) openFleet(cmd *cobra.Command, c *connectionFlags) (*fleet, error) 
 	}
 	cfg.Log.Level = clientLogLevel
 	if !serverNamed(cfg) {
-		return nil, withCode(exitNoServer, fmt.Errorf("molt %s needs a server: name one with --server or NATS_URL", cmd.Name()))
+		return nil, withCode(exitNoServer, fmt.Errorf("%s needs a server: name one with --server or NATS_URL", cmd.CommandPath()))
 	}
 	nc, err := queue.Connect(connection(cfg, "molt "+cmd.Name(), a.logger(cfg.Log)))
 	if err != nil {

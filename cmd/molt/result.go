@@ -119,7 +119,7 @@ func (a *app) openClient(ctx context.Context, cmd *cobra.Command, c *connectionF
 	}
 	cfg.Log.Level = clientLogLevel
 	if !serverNamed(cfg) {
-		return nil, withCode(exitNoServer, fmt.Errorf("molt %s needs a server: name one with --server or NATS_URL; `molt dev` starts one", cmd.Name()))
+		return nil, withCode(exitNoServer, fmt.Errorf("%s needs a server: name one with --server or NATS_URL; `molt dev` starts one", cmd.CommandPath()))
 	}
 	return a.openSession(ctx, cfg, &sessionFlags{connectionFlags: *c})
 }
