@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/gofrs/flock"
 
@@ -65,7 +66,13 @@ func (s *scratch) letPass(pools []configs.Pool) error {
 
 // remove ends the use of the directory.
 func (s *scratch) remove() error {
-	return errors.Join(os.RemoveAll(s.dir), s.lock.Close())
+	err := os.RemoveAll(s.dir)
+	// The embedded server's store may still write a file after the server has stopped.
+	for tries := 0; errors.Is(err, syscall.ENOTEMPTY) && tries < 50; tries++ {
+		time.Sleep(20 * time.Millisecond)
+		err = os.RemoveAll(s.dir)
+	}
+	return errors.Join(err, s.lock.Close())
 }
 
 // sweepScratch removes what nobody holds; what it can't remove is left to whoever can.
