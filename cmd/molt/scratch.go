@@ -3,12 +3,12 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/gofrs/flock"
 
@@ -66,13 +66,26 @@ func (s *scratch) letPass(pools []configs.Pool) error {
 
 // remove ends the use of the directory.
 func (s *scratch) remove() error {
-	err := os.RemoveAll(s.dir)
-	// The embedded server's store may still write a file after the server has stopped.
-	for tries := 0; errors.Is(err, syscall.ENOTEMPTY) && tries < 50; tries++ {
-		time.Sleep(20 * time.Millisecond)
-		err = os.RemoveAll(s.dir)
+	return errors.Join(removeScratch(s.dir), s.lock.Close())
+}
+
+// removeScratch removes a directory whose lock the caller holds. The lock goes last: while
+// there is anything else nobody takes the directory for one that was left, and what a
+// killed process has not removed is found by its lock.
+func removeScratch(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
-	return errors.Join(err, s.lock.Close())
+	for _, entry := range entries {
+		if entry.Name() == scratchLock {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(dir, entry.Name())); err != nil {
+			return err
+		}
+	}
+	return os.RemoveAll(dir)
 }
 
 // sweepScratch removes what nobody holds; what it can't remove is left to whoever can.
@@ -82,10 +95,15 @@ func sweepScratch(parent string) {
 		if !ownDirectory(dir) {
 			continue
 		}
-		lock := flock.New(filepath.Join(dir, scratchLock))
-		if locked, err := lock.TryLock(); err == nil && locked {
+		// It must not make the lock: that would put a file into a directory which its owner
+		// is removing, and which could then not be removed.
+		lock := flock.New(filepath.Join(dir, scratchLock), flock.SetFlag(os.O_RDONLY))
+		switch locked, err := lock.TryLock(); {
+		case errors.Is(err, fs.ErrNotExist):
+			_ = os.Remove(dir) // its owner was killed, or is about to do it
+		case err == nil && locked:
 			endLeftovers(dir)
-			_ = os.RemoveAll(dir)
+			_ = removeScratch(dir)
 		}
 		_ = lock.Close()
 	}

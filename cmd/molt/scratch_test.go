@@ -1,9 +1,11 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"testing"
 )
@@ -63,6 +65,45 @@ func TestScratchRemovesWhatTheDeadLeft(t *testing.T) {
 	}
 	if _, err := os.Stat(living.dir); !os.IsNotExist(err) {
 		t.Errorf("a removed directory is still there: %v", err)
+	}
+}
+
+// Whoever makes a directory looks for what the dead left, also where another is just
+// removing its own.
+func TestScratchComesAndGoesBesideOthers(t *testing.T) {
+	t.Parallel()
+	parent := t.TempDir()
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			for range 50 {
+				s, err := newScratch(parent)
+				if err == nil {
+					err = errors.Join(os.Mkdir(filepath.Join(s.dir, "store"), 0o700), s.remove())
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if left, err := os.ReadDir(parent); err != nil || len(left) > 0 {
+		t.Errorf("%v are left, %v", left, err)
+	}
+}
+
+// A process may be killed while it removes its directory, after its lock is gone.
+func TestScratchRemovesWhatHasNoLock(t *testing.T) {
+	t.Parallel()
+	parent := t.TempDir()
+	empty := filepath.Join(parent, scratchPrefix+"1")
+	if err := os.Mkdir(empty, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	sweepScratch(parent)
+	if _, err := os.Lstat(empty); !os.IsNotExist(err) {
+		t.Errorf("the directory of a killed process: %v", err)
 	}
 }
 
