@@ -25,7 +25,8 @@ type flight struct {
 }
 
 // SubmitBatch publishes jobs without waiting for each acknowledgement, with at
-// most MaxInFlight under way, and calls done for each in order. It returns
+// most MaxInFlight under way, and calls done for each in order. jobs is iterated
+// over in another goroutine, which has ended when SubmitBatch returns. It returns
 // early when ctx ends or done returns false; jobs under way by then may be
 // stored, and are recognised as duplicates when they are submitted again.
 func (c *Client) SubmitBatch(ctx context.Context, pool string, jobs iter.Seq[Job], done func(Submitted) bool) error {
@@ -36,16 +37,14 @@ func (c *Client) SubmitBatch(ctx context.Context, pool string, jobs iter.Seq[Job
 	defer stop()
 	ctx, cancel := context.WithCancelCause(watched)
 	defer cancel(nil)
-	flights := make(chan flight, 256)
+	slots := make(chan struct{}, c.inFlight)
+	flights := make(chan flight, c.inFlight)
 	go func() {
 		defer close(flights)
 		for job := range jobs {
-			f := flight{}
-			if f.msg, f.ticket, f.err = c.message(pool, job); f.err == nil {
-				f.future, f.err = c.js.PublishMsgAsync(f.msg)
-			}
 			select {
-			case flights <- f:
+			case slots <- struct{}{}:
+				flights <- c.launch(ctx, pool, job) // has room: there are no more than slots
 			case <-ctx.Done():
 				return
 			}
@@ -53,6 +52,7 @@ func (c *Client) SubmitBatch(ctx context.Context, pool string, jobs iter.Seq[Job
 	}()
 	for f := range flights {
 		s := c.land(ctx, pool, f)
+		<-slots
 		if ctx.Err() != nil || !done(s) {
 			break
 		}
@@ -62,6 +62,17 @@ func (c *Client) SubmitBatch(ctx context.Context, pool string, jobs iter.Seq[Job
 	for range flights { // the publisher has ended when this does
 	}
 	return err
+}
+
+// launch publishes one job.
+func (c *Client) launch(ctx context.Context, pool string, job Job) (f flight) {
+	if f.msg, f.ticket, f.err = c.message(pool, job); f.err != nil {
+		return f
+	}
+	if f.future, f.err = c.js.PublishMsgAsync(f.msg); f.err != nil {
+		f.err = c.publishError(ctx, pool, f.err)
+	}
+	return f
 }
 
 // land waits for what becomes of one publish.

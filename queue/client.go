@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -25,7 +26,7 @@ type ClientOptions struct {
 	// FullPatience is how long Submit and SubmitBatch try again, with growing
 	// pauses, while the pool is full; 0: ErrPoolFull comes at once.
 	FullPatience time.Duration
-	// MaxInFlight bounds the publishes that wait for their acknowledgement in
+	// MaxInFlight bounds the publishes that wait for their acknowledgement in one
 	// SubmitBatch; 0: 512.
 	MaxInFlight int
 }
@@ -39,6 +40,7 @@ type Client struct {
 	namespace string
 	encoding  Encoding
 	patience  time.Duration
+	inFlight  int
 }
 
 // Ticket identifies a job that was published.
@@ -64,17 +66,23 @@ func NewClient(nc *nats.Conn, o ClientOptions) (*Client, error) {
 	if err := CheckNamespace(o.Namespace); err != nil {
 		return nil, err
 	}
+	if o.MaxInFlight < 0 {
+		return nil, fmt.Errorf("MaxInFlight is %d: use 1 or more, or 0 for the default", o.MaxInFlight)
+	}
 	if o.MaxInFlight == 0 {
 		o.MaxInFlight = 512
 	}
+	// SubmitBatch bounds what is under way itself: what the library refuses beyond
+	// its bound, when the server stands still for 0.2 s, would be jobs left out.
 	js, err := jetstream.New(nc,
-		jetstream.WithPublishAsyncMaxPending(o.MaxInFlight),
+		jetstream.WithPublishAsyncMaxPending(math.MaxInt),
 		jetstream.WithPublishAsyncTimeout(publishTimeout))
 	if err != nil {
 		return nil, err
 	}
 	return &Client{
 		nc: nc, js: js, subjects: subjects, namespace: o.Namespace, encoding: o.Encoding, patience: o.FullPatience,
+		inFlight: o.MaxInFlight,
 	}, nil
 }
 
@@ -85,11 +93,11 @@ func NewID() string { return nuid.Next() }
 // it. A job without an id gets one. The error wraps ErrNoPool, ErrPoolFull,
 // ErrForbidden or ErrTooLarge where that is the cause; the job was not stored
 // then. With ErrUnconfirmed it may have been: the ticket, which comes with every
-// error of the publication, has the id under which to submit it again.
+// error, has the id under which to submit it again.
 func (c *Client) Submit(ctx context.Context, pool string, job Job) (Ticket, error) {
 	msg, ticket, err := c.message(pool, job)
 	if err != nil {
-		return Ticket{}, err
+		return ticket, err
 	}
 	ack, err := c.publish(ctx, pool, msg)
 	if errors.Is(err, ErrPoolFull) {
@@ -152,11 +160,12 @@ func (c *Client) message(pool string, job Job) (*nats.Msg, Ticket, error) {
 	if job.Batch == "" {
 		job.Batch = DefaultBatch
 	}
+	ticket := c.ticket(job.Batch, job.ID)
 	data, err := EncodeJob(c.encoding, job)
 	if err != nil {
-		return nil, Ticket{}, err
+		return nil, ticket, err
 	}
-	ticket := Ticket{Namespace: c.namespace, Batch: job.Batch, ID: job.ID, Digest: job.Digest()}
+	ticket.Digest = job.Digest()
 	msg := &nats.Msg{
 		Subject: c.subjects.Jobs(pool, c.namespace),
 		Data:    data,
@@ -168,7 +177,7 @@ func (c *Client) message(pool string, job Job) (*nats.Msg, Ticket, error) {
 		msg.Header[HeaderContentType] = []string{c.encoding.ContentType()}
 	}
 	if limit := int(c.nc.MaxPayload()); len(data)+headerAllowance > limit {
-		return nil, Ticket{}, fmt.Errorf("%w: it takes %d bytes encoded and the server's max_payload is %d, headers included: send less, or raise max_payload", ErrTooLarge, len(data), limit)
+		return nil, ticket, fmt.Errorf("%w: it takes %d bytes encoded and the server's max_payload is %d, headers included: send less, or raise max_payload", ErrTooLarge, len(data), limit)
 	}
 	return msg, ticket, nil
 }
