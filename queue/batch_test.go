@@ -118,3 +118,23 @@ func manyJobs(n int) func(func(queue.Job) bool) {
 		}
 	}
 }
+
+// An id alone names a job, as it does for Lookup and Cancel.
+func TestTicketOfAnIDAlone(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	client, err := queue.NewClient(connect(t, b.url), queue.ClientOptions{Namespace: "alice"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Fetch(testContext(t), queue.Ticket{ID: "x"}); !errors.Is(err, queue.ErrNotFound) {
+		t.Errorf("before: %v", err)
+	}
+	if _, err := client.Submit(testContext(t), "default", queue.Job{ID: "x", Code: "1"}); err != nil {
+		t.Fatal(err)
+	}
+	b.serve(1)
+	if r, err := client.Wait(testContext(t), queue.Ticket{ID: "x"}); err != nil || r.ID != "x" || r.Namespace != "alice" {
+		t.Errorf("%+v, %v", r, err)
+	}
+}

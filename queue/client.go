@@ -43,10 +43,12 @@ type Client struct {
 	inFlight  int
 }
 
-// Ticket identifies a job that was published.
+// Ticket identifies a job that was published. The ID alone names a job of the
+// client's namespace in DefaultBatch.
 type Ticket struct {
 	Namespace, Batch, ID string
-	// Digest tells the job from another one under the same id.
+	// Digest tells the job from another one under the same id; empty: whichever
+	// has the result.
 	Digest string
 	// Sequence is the job's place in its pool's stream.
 	Sequence uint64

@@ -31,6 +31,11 @@ func (c *Client) ticket(batch, id string) Ticket {
 	return Ticket{Namespace: c.namespace, Batch: cmp.Or(batch, DefaultBatch), ID: id}
 }
 
+// resultOf returns where the job's result is stored.
+func (c *Client) resultOf(t Ticket) string {
+	return c.subjects.Result(cmp.Or(t.Namespace, c.namespace), cmp.Or(t.Batch, DefaultBatch), t.ID)
+}
+
 // find returns the place of the job; nil: no pool's stream holds it. The error wraps
 // ErrForbidden when this user may not look into the pools.
 func (c *Client) find(ctx context.Context, t Ticket) (*place, error) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -115,11 +116,15 @@ func (c *Client) CountResults(ctx context.Context, batch string) (int, error) {
 type sequence struct {
 	options resultsOptions
 	yield   func(Result, error) bool
-	seen    map[string]bool   // ids that came
-	missing map[string]Ticket // jobs asked for that have not come
-	held    map[string]outcome
+	seen    map[string]bool     // ids that came
+	missing map[string][]Ticket // jobs asked for whose id has not come, by id
+	held    map[asked]outcome
 	next    int // the place in tickets of what InOrderOf yields next
 }
+
+// asked tells apart the jobs that callers ask for: several may have one id, of
+// which one can have the result.
+type asked struct{ id, digest string }
 
 type outcome struct {
 	result Result
@@ -127,9 +132,12 @@ type outcome struct {
 }
 
 func newSequence(o resultsOptions, yield func(Result, error) bool) *sequence {
-	s := &sequence{options: o, yield: yield, seen: make(map[string]bool), missing: make(map[string]Ticket), held: make(map[string]outcome)}
+	s := &sequence{options: o, yield: yield, seen: make(map[string]bool), missing: make(map[string][]Ticket), held: make(map[asked]outcome)}
 	for _, t := range o.tickets {
-		s.missing[t.ID] = t
+		named := func(other Ticket) bool { return other.Digest == t.Digest }
+		if !slices.ContainsFunc(s.missing[t.ID], named) {
+			s.missing[t.ID] = append(s.missing[t.ID], t)
+		}
 	}
 	return s
 }
@@ -147,35 +155,41 @@ func (s *sequence) take(r Result, err error) bool {
 		s.seen[r.ID] = true
 		return s.yield(r, nil)
 	}
-	t, wanted := s.missing[r.ID]
-	if !wanted {
+	wanted := s.missing[r.ID]
+	if len(wanted) == 0 {
 		return true
 	}
 	delete(s.missing, r.ID)
-	o := outcome{result: r}
-	if err := t.check(r); err != nil {
-		o = outcome{err: err}
+	for _, t := range wanted {
+		o := outcome{result: r}
+		if err := t.check(r); err != nil {
+			o = outcome{err: err}
+		}
+		if s.options.inOrder {
+			s.held[asked{t.ID, t.Digest}] = o
+		} else if !s.yield(o.result, o.err) {
+			return false
+		}
 	}
-	if !s.options.inOrder {
-		return s.yield(o.result, o.err) && len(s.missing) > 0
+	if s.options.inOrder {
+		return s.release()
 	}
-	s.held[t.ID] = o
-	return s.release()
+	return len(s.missing) > 0
 }
 
 // release yields what has its turn.
 func (s *sequence) release() bool {
 	for s.next < len(s.options.tickets) {
-		id := s.options.tickets[s.next].ID
-		o, here := s.held[id]
+		t := s.options.tickets[s.next]
+		o, here := s.held[asked{t.ID, t.Digest}]
 		if !here {
-			if _, waiting := s.missing[id]; waiting {
+			if _, waiting := s.missing[t.ID]; waiting {
 				return true
 			}
 			s.next++ // the ticket was named twice
 			continue
 		}
-		delete(s.held, id)
+		delete(s.held, asked{t.ID, t.Digest})
 		s.next++
 		if !s.yield(o.result, o.err) {
 			return false

@@ -65,6 +65,10 @@ func TestResultsOfTickets(t *testing.T) {
 		"twice":          {queue.InOrderOf(c, a, c), "ca"},
 		"none":           {queue.Of(), ""},
 		"of another job": {queue.InOrderOf(bb, other, c), "b!c"},
+		// Each ticket of an id has its own, whichever is named first.
+		"two of one id":               {queue.InOrderOf(a, other, c), "a!c"},
+		"two of one id, reversed":     {queue.InOrderOf(other, c, a), "!ca"},
+		"two of one id, as they come": {queue.Of(other, a), "!a"},
 	} {
 		if got := read(c.option); got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)

@@ -30,7 +30,7 @@ const (
 // ErrIDUsed when the stored result is of another job under the same id, and
 // ErrForbidden when this user may not read it. The job goes on when ctx ends.
 func (c *Client) Wait(ctx context.Context, t Ticket) (Result, error) {
-	subject := c.subjects.Result(t.Namespace, t.Batch, t.ID)
+	subject := c.resultOf(t)
 	// A publish reaches live subscribers even when the stream refuses it, so
 	// the announcement only says when to look; what counts is what is stored.
 	announced := make(chan *nats.Msg, 8)
@@ -70,7 +70,7 @@ func (c *Client) Wait(ctx context.Context, t Ticket) (Result, error) {
 // Fetch returns the job's result if it is stored. The error wraps ErrNotFound
 // when there is none (yet, or any more), and what Wait's wraps.
 func (c *Client) Fetch(ctx context.Context, t Ticket) (Result, error) {
-	stored, err := c.stored(ctx, c.subjects.Result(t.Namespace, t.Batch, t.ID))
+	stored, err := c.stored(ctx, c.resultOf(t))
 	if err != nil {
 		return Result{}, err
 	}
