@@ -22,7 +22,7 @@ func TestSubmitAndResult(t *testing.T) {
 	id := strings.TrimSuffix(submitted.stdout, "\n")
 	held := g.entered()
 	want{code: exitPending, stderr: []string{id, "pending", "--wait"}}.check(t, molt(t, on("result", id)...))
-	want{code: exitPending, stderr: []string{"pending"}}.check(t, molt(t, on("result", "--wait", "--timeout", "50ms", id)...))
+	want{code: exitPending, stderr: []string{"no result", "--timeout (50ms)"}, not: []string{"--wait"}}.check(t, molt(t, on("result", "--wait", "--timeout", "50ms", id)...))
 	// A job that has not started is pending too; its id is free of NATS's rules.
 	want{stdout: []string{"a/b c\n"}}.check(t, molt(t, on("submit", "--id", "a/b c", "--batch", "mine", "-c", "40 + 2")...))
 	want{code: exitPending}.check(t, molt(t, on("result", "--batch", "mine", "a/b c")...))

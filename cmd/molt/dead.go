@@ -42,7 +42,8 @@ used by another job, are kept with their payload. IDs, --batch, --pool and
 func (f *deadFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	f.connection.addClient(flags)
-	flags.Lookup("namespace").DefValue = "" // nothing chosen: every namespace
+	namespace := flags.Lookup("namespace")
+	namespace.Usage, namespace.DefValue = "only jobs of this namespace [$MOLT_NAMESPACE]", "" // nothing chosen: every one
 	flags.StringVar(&f.batch, "batch", "", "only jobs of this batch")
 	flags.StringVar(&f.pool, "pool", "", "only jobs of this pool")
 }
@@ -69,12 +70,13 @@ func newDeadListCommand(a *app) *cobra.Command {
 	return cmd
 }
 
-// newDeadCommandFor makes a command that acts on dead jobs, of which some must be chosen.
-func newDeadCommandFor(a *app, use, short, long string, action deadAction) *cobra.Command {
+// newDeadCommandFor makes a command that acts on dead jobs, of which some must be
+// chosen; done is what it says of them in the end, if anything.
+func newDeadCommandFor(a *app, use, short, long, done string, action deadAction) *cobra.Command {
 	var f deadFlags
 	cmd := &cobra.Command{
 		Use: use, Short: short, Long: long,
-		RunE: func(cmd *cobra.Command, ids []string) error { return a.someDead(cmd, &f, ids, action) },
+		RunE: func(cmd *cobra.Command, ids []string) error { return a.someDead(cmd, &f, ids, done, action) },
 	}
 	f.add(cmd)
 	cmd.Flags().BoolVar(&f.all, "all", false, "every dead job")
@@ -82,7 +84,7 @@ func newDeadCommandFor(a *app, use, short, long string, action deadAction) *cobr
 }
 
 func newDeadShowCommand(a *app) *cobra.Command {
-	return newDeadCommandFor(a, "show ID...", "Print dead jobs as JSON, with the jobs themselves", "",
+	return newDeadCommandFor(a, "show ID...", "Print dead jobs as JSON, with the jobs themselves", "", "",
 		func(_ context.Context, _ *session, d *queue.DeadJob) error {
 			record := newDeadRecord(d)
 			job, err := d.Job()
@@ -100,17 +102,17 @@ func newDeadRequeueCommand(a *app) *cobra.Command {
 	return newDeadCommandFor(a, "requeue ID...", "Queue dead jobs again, with all their attempts",
 		`Queue dead jobs again and remove their records. The infra_error that is stored as
 such a job's result goes first, so that the job really runs. A job that has
-another result after all is not queued, nor one whose id another job has used.`,
+another result after all is not queued, nor one whose id another job has used.`, "queued again",
 		func(ctx context.Context, s *session, d *queue.DeadJob) error { return s.client.Requeue(ctx, d) })
 }
 
 func newDeadPurgeCommand(a *app) *cobra.Command {
-	return newDeadCommandFor(a, "purge ID...", "Remove the records of dead jobs; their results stay", "",
+	return newDeadCommandFor(a, "purge ID...", "Remove the records of dead jobs; their results stay", "", "removed",
 		func(ctx context.Context, s *session, d *queue.DeadJob) error { return s.client.Forget(ctx, d) })
 }
 
 // someDead acts on the dead jobs that were chosen, which must be some.
-func (a *app) someDead(cmd *cobra.Command, f *deadFlags, ids []string, action deadAction) error {
+func (a *app) someDead(cmd *cobra.Command, f *deadFlags, ids []string, done string, action deadAction) error {
 	if len(ids) == 0 && f.batch == "" && f.pool == "" && !cmd.Flags().Changed("namespace") && !f.all {
 		return usageErrorf("which dead jobs? Give ids, --batch, --pool or --namespace, or --all")
 	}
@@ -118,11 +120,15 @@ func (a *app) someDead(cmd *cobra.Command, f *deadFlags, ids []string, action de
 	if err == nil && n == 0 {
 		return withCode(exitUnknown, errors.New("there is no such dead job: molt dead ls lists them"))
 	}
+	if n > 0 && done != "" {
+		a.notef("%s: %d", done, n)
+	}
 	return err
 }
 
-// eachDead acts on every dead job that matches and returns how many did. What
-// fails for one is no reason to leave out the others.
+// eachDead acts on every dead job that matches and returns for how many that went
+// well. What fails for one is no reason to leave out the others, and neither is an
+// id that no dead job has: that is an error in the end.
 func (a *app) eachDead(cmd *cobra.Command, f *deadFlags, ids []string, action deadAction) (n int, err error) {
 	ctx := cmd.Context()
 	s, err := a.openClient(ctx, cmd, &f.connection)
@@ -131,6 +137,7 @@ func (a *app) eachDead(cmd *cobra.Command, f *deadFlags, ids []string, action de
 	}
 	defer func() { _ = s.close() }()
 	var errs []error
+	met := make(map[string]bool)
 	for d, err := range s.client.DeadJobs(ctx) {
 		if err != nil {
 			return n, errors.Join(append(errs, err)...)
@@ -140,8 +147,17 @@ func (a *app) eachDead(cmd *cobra.Command, f *deadFlags, ids []string, action de
 			named && d.Namespace != f.connection.namespace || len(ids) > 0 && !slices.Contains(ids, d.ID) {
 			continue
 		}
-		n++
-		errs = append(errs, action(ctx, s, d))
+		met[d.ID] = true
+		err := action(ctx, s, d)
+		if err == nil {
+			n++
+		}
+		errs = append(errs, err)
+	}
+	for _, id := range ids {
+		if !met[id] {
+			errs = append(errs, withCode(exitUnknown, fmt.Errorf("there is no such dead job: %q: molt dead ls lists them", id)))
+		}
 	}
 	return n, errors.Join(errs...)
 }

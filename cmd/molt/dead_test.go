@@ -73,9 +73,12 @@ func TestDead(t *testing.T) {
 	for _, command := range []string{"show", "requeue", "purge"} {
 		want{code: exitUsage, stderr: []string{"which dead jobs", "--all"}}.check(t, molt(t, on(command)...))
 		want{code: exitUnknown, stderr: []string{"no such dead job"}}.check(t, molt(t, on(command, "nobody")...))
+		want{code: exitUnknown, stderr: []string{"no such dead job"}}.check(t, molt(t, on(command, "--batch", "none")...))
 	}
-	want{}.check(t, molt(t, on("purge", "--batch", "mine")...))
-	want{}.check(t, molt(t, on("requeue", "a")...))
+	want{code: exitUnknown, stderr: []string{`no such dead job: "nobody"`}}.check(t, molt(t, on("ls", "a", "nobody")...))
+	want{stderr: []string{"removed: 1"}}.check(t, molt(t, on("purge", "--batch", "mine")...))
+	// An id that no dead job has does not pass unnoticed beside one that is there.
+	want{code: exitUnknown, stderr: []string{"queued again: 1", `no such dead job: "nobody"`}}.check(t, molt(t, on("requeue", "nobody", "a")...))
 	want{stderr: []string{"no dead jobs"}}.check(t, molt(t, on("ls")...))
 	// A worker really runs it.
 	start(t, "worker", "--server", url, "--interpreters", "1").waitFor("worker ready")

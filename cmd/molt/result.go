@@ -77,6 +77,8 @@ func (a *app) result(cmd *cobra.Command, f *resultCommandFlags, id string) error
 	switch {
 	case err != nil:
 		return fmt.Errorf("cannot fetch the result of %q: %w", id, err)
+	case state == queue.StatePending && f.wait:
+		return withCode(exitPending, fmt.Errorf("job %q of batch %q has no result after --timeout (%s)", id, f.batch, f.timeout.String()))
 	case state == queue.StatePending:
 		return withCode(exitPending, fmt.Errorf("job %q of batch %q is pending: it waits or runs; --wait waits for it", id, f.batch))
 	case state == queue.StateHidden:
