@@ -94,6 +94,8 @@ func (p *pool) cancelled(d *queue.Delivery) bool {
 // onCancel ends the job if it is in this pool's hands: one that waits is
 // answered, one that runs is killed. What has ended already is settled as it is.
 func (p *pool) onCancel(key string) {
+	p.cancelling.Lock()
+	defer p.cancelling.Unlock()
 	var waiting []*queue.Delivery
 	p.mu.Lock()
 	for d, h := range p.inHand {

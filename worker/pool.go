@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -63,12 +64,15 @@ type pool struct {
 	killed  atomic.Bool
 
 	// shift counts the shifts; shifts guards their beginning and end.
-	shift   int
-	shifts  sync.Mutex
-	stage   stage
-	drained chan struct{} // closed at the end of the present shift
-	err     error         // how it ended; valid when drained is closed
-	over    bool          // no shift may follow
+	shift  int
+	shifts sync.Mutex
+	stage  stage
+	end    *shiftEnd // of the present shift; nil: there was none yet
+	over   bool      // no shift may follow
+
+	// cancelling is held while a cancel is carried out: a job that it took out of the
+	// backlog is settled before the settlers stop.
+	cancelling sync.Mutex
 }
 
 func openPool(ctx context.Context, nc *nats.Conn, w *Worker, cfg PoolConfig) (*pool, error) {
@@ -108,14 +112,31 @@ func openPool(ctx context.Context, nc *nats.Conn, w *Worker, cfg PoolConfig) (*p
 	return p, nil
 }
 
+// startIntake begins to fetch jobs, unless the pool has begun to drain since begin.
 func (p *pool) startIntake() error {
 	source, err := p.queue.Source()
 	if err != nil {
 		return err
 	}
 	finder, err := p.queue.Finder()
+	if err == nil && !p.fetchFrom(source, finder) {
+		err = errors.Join(errStopped, finder.Close())
+	}
 	if err != nil {
-		return err
+		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+		defer cancel()
+		return errors.Join(err, source.Close(ctx))
+	}
+	return nil
+}
+
+// fetchFrom starts what brings jobs in, or returns false: a drain that has begun does
+// not wait for it any more.
+func (p *pool) fetchFrom(source *queue.Source, finder *queue.Finder) bool {
+	p.shifts.Lock()
+	defer p.shifts.Unlock()
+	if p.stage != stageServing {
+		return false
 	}
 	arrived := make(chan *queue.Delivery, queue.MaxAsked)
 	in := &intake{pool: p, source: source, arrived: arrived}
@@ -124,7 +145,7 @@ func (p *pool) startIntake() error {
 	p.intakeWG.Go(func() { p.supply.watch(p.fetching) })
 	p.intakeWG.Go(admission.run)
 	p.leaseWG.Go(p.keepLeases)
-	return nil
+	return true
 }
 
 func (p *pool) python() pyproc.Hello {
@@ -189,10 +210,30 @@ func (p *pool) giveBackAs(d *queue.Delivery, how queue.GiveBack) {
 // server that does not take their results: longer than a failover lasts.
 const settleGrace = 12 * time.Second
 
+// freeSlots ends the settlements that a server does not take, long after the jobs were
+// killed: with maxSettlers of them under way slots wait for one to end, and a drain for
+// the slots.
+func (p *pool) freeSlots(running context.Context, slotsEnded <-chan struct{}) {
+	select {
+	case <-running.Done():
+	case <-slotsEnded:
+		return
+	}
+	timer := time.NewTimer(settleGrace)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		p.stopSettling(errStopped)
+	case <-slotsEnded:
+	}
+}
+
 // finishSettling waits for the settlements under way, at most for settleGrace.
 func (p *pool) finishSettling() {
 	timer := time.AfterFunc(settleGrace, func() { p.stopSettling(errStopped) })
+	p.cancelling.Lock()
 	p.settlers.stop()
+	p.cancelling.Unlock()
 	timer.Stop()
 	p.stopSettling(errStopped)
 }

@@ -20,6 +20,12 @@ const (
 // errNotUp: no slot has an interpreter at this moment.
 var errNotUp = errors.New("no interpreter is up")
 
+// shiftEnd is how a shift ends.
+type shiftEnd struct {
+	drained chan struct{} // closed when everything is settled
+	err     error         // valid when drained is closed
+}
+
 // begin begins a shift: interpreters are started. The caller waits until one is ready and
 // starts the intake, or drains the pool.
 func (p *pool) begin() error {
@@ -29,7 +35,7 @@ func (p *pool) begin() error {
 		return errors.New("it serves or drains at present: wait until it is drained")
 	}
 	p.shift++
-	p.drained, p.err = make(chan struct{}), nil
+	p.end = &shiftEnd{drained: make(chan struct{})}
 	p.killed.Store(false)
 	p.started = make(chan error, 1)
 	p.settlers = newSettlers(p)
@@ -117,31 +123,35 @@ func (p *pool) drain(ctx context.Context, forGood bool) error {
 	if p.stage == stageServing {
 		p.stage = stageDraining
 		p.stopFetching(errStopped)
-		go p.endShift()
+		go p.endShift(p.end)
 	}
-	drained := p.drained
+	// By the time that ctx ends another shift may have begun.
+	end, stopRunning := p.end, p.stopRunning
 	p.shifts.Unlock()
-	if drained == nil {
+	if end == nil {
 		return nil
 	}
 	select {
-	case <-drained:
+	case <-end.drained:
 	case <-ctx.Done():
-		p.stopRunning(context.Cause(ctx))
-		<-drained
+		stopRunning(context.Cause(ctx))
+		<-end.drained
 	}
-	return p.err
+	return end.err
 }
 
 // endShift stops the pool in order: fetching, waiting jobs, running jobs, interpreters,
 // settlements.
-func (p *pool) endShift() {
+func (p *pool) endShift(end *shiftEnd) {
 	deadline := time.AfterFunc(p.worker.cfg.DrainTimeout, func() { p.stopRunning(ErrDrainDeadline) })
+	slotsEnded := make(chan struct{})
+	p.leaseWG.Go(func() { p.freeSlots(p.running, slotsEnded) })
 	p.intakeWG.Wait()
 	// What was being looked up when the drain began has come to the backlog since; it
 	// must not wait for the jobs that run.
 	p.giveBackWaiting()
 	p.slotsWG.Wait()
+	close(slotsEnded)
 	deadline.Stop()
 	p.stopRunning(errStopped)
 	p.nursery.stop()
@@ -151,10 +161,10 @@ func (p *pool) endShift() {
 	p.stopLeasing()
 	p.leaseWG.Wait()
 	if p.killed.Load() {
-		p.err = fmt.Errorf("pool %q: %w", p.name, ErrDrainDeadline)
+		end.err = fmt.Errorf("pool %q: %w", p.name, ErrDrainDeadline)
 	}
 	p.shifts.Lock()
 	p.stage = stageDrained
 	p.shifts.Unlock()
-	close(p.drained)
+	close(end.drained)
 }

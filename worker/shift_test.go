@@ -1,0 +1,84 @@
+package worker
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
+
+	"github.com/seed-0f8c9bb6/molt/integration/testkit"
+	"github.com/seed-0f8c9bb6/molt/isolation"
+	"github.com/seed-0f8c9bb6/molt/queue"
+	"github.com/seed-0f8c9bb6/molt/queue/embednats"
+)
+
+// A drain that comes between a pool's start and its first fetch wins: nothing is fetched
+// that nobody would settle.
+func TestNoIntakeAfterDrain(t *testing.T) {
+	t.Parallel()
+	server, err := embednats.Start(embednats.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := server.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	nc, err := queue.Connect(queue.Connection{URL: server.URL()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := make(chan struct{})
+	nc.SetClosedHandler(func(_ *nats.Conn) { close(closed) })
+	defer func() { nc.Close(); <-closed }()
+	mode, err := isolation.Lookup("shared")
+	if err != nil {
+		t.Fatal(err)
+	}
+	subjects, err := queue.NewSubjects("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	w := &Worker{
+		cfg: Config{Name: "w1", Subjects: subjects, DrainTimeout: time.Minute, Results: queue.ResultStreams{MaxAge: time.Hour, DeadMaxAge: time.Hour}},
+		log: zap.NewNop(), dir: t.TempDir(), starts: make(chan struct{}, 1),
+	}
+	p, err := openPool(ctx, nc, w, PoolConfig{
+		Stream: queue.PoolStream{Pool: "default", Isolation: mode.Name, AckWait: time.Minute},
+		Mode:   mode, Interpreters: 1, Python: "python3", OutputCap: 1 << 10,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.begin(); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.waitReady(ctx); err != nil {
+		t.Error(err)
+	}
+	if err := p.drain(ctx, false); err != nil {
+		t.Error(err)
+	}
+	before := nc.NumSubscriptions()
+	if err := p.startIntake(); err == nil {
+		t.Error("a drained pool fetches jobs")
+	}
+	testkit.Await(t, "the end of its subscriptions", func() bool { return nc.NumSubscriptions() == before })
+	if err := p.begin(); err != nil { // the pool can serve again
+		t.Fatal(err)
+	}
+	if err := p.waitReady(ctx); err != nil {
+		t.Error(err)
+	}
+	if err := p.startIntake(); err != nil {
+		t.Error(err)
+	}
+	if err := p.drain(ctx, true); err != nil {
+		t.Error(err)
+	}
+}
