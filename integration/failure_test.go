@@ -11,6 +11,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/seed-0f8c9bb6/molt/integration/testkit"
 	"github.com/seed-0f8c9bb6/molt/queue"
 )
 
@@ -104,7 +105,7 @@ func TestFailureKilledInterpreters(t *testing.T) {
 		if i%4 == 3 {
 			signal, counted = syscall.SIGSTOP, &stopped
 		}
-		if syscall.Kill(pid, signal) == nil {
+		if testkit.SignalChild(w.cmd.Process.Pid, pid, signal) {
 			*counted++
 		}
 	})

@@ -218,7 +218,7 @@ func (s *soak) killOne() {
 		s.t.Fatalf("status: %d, %v: %s", code, err, stderr)
 	}
 	for _, slot := range look.Workers[0].Pools[0].Slots {
-		if slot.State == "idle" && slot.PID > 0 && syscall.Kill(slot.PID, syscall.SIGKILL) == nil {
+		if slot.State == "idle" && testkit.SignalChild(s.workers[0].cmd.Process.Pid, slot.PID, syscall.SIGKILL) {
 			return
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-0f8c9bb6/molt/integration/testkit"
 	"github.com/seed-0f8c9bb6/molt/isolation"
 	"github.com/seed-0f8c9bb6/molt/queue"
 	"github.com/seed-0f8c9bb6/molt/worker"
@@ -84,7 +85,7 @@ func (w *ward) pids() (all []int) {
 func (w *ward) alive() (alive []int) {
 	w.t.Helper()
 	for _, pid := range w.pids() {
-		if syscall.Kill(pid, 0) == nil {
+		if testkit.IsChild(os.Getpid(), pid) {
 			alive = append(alive, pid)
 		}
 	}
@@ -196,7 +197,7 @@ func TestChildrenThatDieDuringTheirSwap(t *testing.T) {
 		// signal arrives. A job that runs on it is run once more; only one that is
 		// killed twice would be the cause of it.
 		all := w.pids()
-		if syscall.Kill(all[len(all)-1], syscall.SIGKILL) == nil {
+		if testkit.SignalChild(os.Getpid(), all[len(all)-1], syscall.SIGKILL) {
 			killed++
 		}
 		for n := range perKill {
