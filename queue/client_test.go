@@ -321,3 +321,39 @@ func TestTemporaryStoreIsRemoved(t *testing.T) {
 		t.Errorf("left behind: %v", left)
 	}
 }
+
+// A result may be stored without a word to a client that began to wait at that moment: it
+// must not be noticed only after the long pause between two looks.
+func TestWaitLooksSoonAgain(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	ticket, err := b.client.Submit(testContext(t), "default", queue.Job{ID: "x", Code: "1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	looks, err := b.nc.SubscribeSync("$JS.API.DIRECT.GET." + b.subjects.ResultsStream() + ".>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	waited := make(chan error, 1)
+	go func() {
+		_, err := b.client.Wait(ctx, ticket)
+		waited <- err
+	}()
+	// With a second between any two of them these would take seven.
+	soon, stop := context.WithTimeout(t.Context(), 5*time.Second)
+	defer stop()
+	for n := range 8 {
+		if _, err := looks.NextMsgWithContext(soon); err != nil {
+			t.Fatalf("after %d looks: %v", n, err)
+		}
+	}
+	cancel()
+	if err := <-waited; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}

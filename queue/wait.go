@@ -13,6 +13,11 @@ import (
 // missed (a reconnect, a message dropped for a slow client).
 const waitPoll = time.Second
 
+// firstPoll is the first delay between looks, which doubles up to waitPoll. The server
+// announces a result before it stores it: one that was announced before Wait's
+// subscription and stored after its first look would else be seen waitPoll later.
+const firstPoll = 4 * time.Millisecond
+
 // announcedPoll is the first delay between looks at a result that was
 // announced but is not stored yet.
 const announcedPoll = time.Millisecond
@@ -39,7 +44,7 @@ func (c *Client) Wait(ctx context.Context, t Ticket) (Result, error) {
 		return Result{}, fmt.Errorf("cannot subscribe to %s: %w", subject, err)
 	}
 	defer func() { _ = sub.Unsubscribe() }()
-	delay := waitPoll
+	delay := firstPoll
 	answered := time.Now()
 	for {
 		stored, err := c.stored(ctx, subject)
