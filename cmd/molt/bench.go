@@ -41,7 +41,9 @@ func newBenchCommand(a *app) *cobra.Command {
 run by interpreters, results stored, acknowledgements confirmed, results read by
 the client. In the same run, in turns, as many plain Python loops do the same
 jobs over pipes, without a queue: the bare limit. The ratio is what counts, since
-machines differ and are rarely quiet.
+machines differ and are rarely quiet. On the embedded server NATS takes its turns as
+well: it passes on as many messages of the same size, and nothing is run. Where the
+same processors do both, the two limits together are what can be reached.
 
 Every job's source is unique. The budget of executions is off unless --budget
 says otherwise.
@@ -53,7 +55,7 @@ that forks for each job. The interpreter needs numpy and RestrictedPython for al
 
 --scale measures something else: what more worker processes bring to jobs that
 wait, a queue of 1,000,000 jobs from the first to the last, and how long the jobs of
-a killed worker wait for another. It takes some ten minutes; --size shortens it.
+a killed worker wait for another. It takes some fifteen minutes; --size shortens it.
 
 --recycle measures what it costs to replace interpreters: a budget of 1,000 executions
 (--budget) against none, in turns, in the mode reset (--isolation), and one of one
@@ -158,8 +160,15 @@ func (a *app) bench(cmd *cobra.Command, f *benchFlags) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
+	var bus *benchmark.Bus
+	if s.server != nil {
+		if bus, err = benchmark.NewBus(ctx, s.nc, s.workerConn); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, bus.Close(context.WithoutCancel(ctx))) }()
+	}
 	report, err := benchmark.Run(ctx, benchmark.Options{
-		Client: s.client, Pool: f.session.pool, Bare: bare,
+		Client: s.client, Pool: f.session.pool, Bare: bare, Bus: bus,
 		Rounds: f.rounds, Scale: f.size, Window: f.window, Sequential: f.sequential,
 		Progress: func(what string) { a.notef("bench: %s", what) },
 	}, workloads)

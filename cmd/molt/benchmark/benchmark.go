@@ -49,7 +49,9 @@ type Options struct {
 	Pool   string
 	// Bare has as many loops as the pool has interpreters.
 	Bare *Bare
-	// Rounds is how often molt and the bare loop take turns; the median counts.
+	// Bus is on the client's server; nil: that limit is not measured.
+	Bus *Bus
+	// Rounds is how often molt and its limits take turns; the median counts.
 	Rounds int
 	// Scale multiplies the number of jobs of each workload.
 	Scale float64
@@ -81,6 +83,11 @@ type WorkloadReport struct {
 	// Ratio is the median of the rounds' ratios of Rate to BareRate.
 	Ratio  float64   `json:"ratio"`
 	Ratios []float64 `json:"ratios"`
+	// BusRate is what NATS alone does of the same messages, and OfBoth the median of the
+	// rounds' ratios of Rate to what is left when a processor does both, the Python and
+	// the messages, one after the other. They are absent where a Bus was not measured.
+	BusRate float64 `json:"bus_jobs_per_second,omitempty"`
+	OfBoth  float64 `json:"of_both,omitempty"`
 	// The latencies are of one job at a time, from before its submission to
 	// its result, in milliseconds.
 	P50MS float64 `json:"p50_ms"`
@@ -106,9 +113,13 @@ func Run(ctx context.Context, o Options, workloads []Workload) (Report, error) {
 
 func (o Options) measure(ctx context.Context, w Workload) (WorkloadReport, error) {
 	r := WorkloadReport{Workload: w.Name, Jobs: w.Jobs}
-	var rates, bares []float64
+	var rates, bares, buses, ofBoth []float64
 	var loaded []time.Duration
-	// A first round, not counted, warms both sides.
+	job, result, err := o.sample(ctx, w)
+	if err != nil {
+		return r, err
+	}
+	// A first round, not counted, warms all sides.
 	for round := range o.Rounds + 1 {
 		o.Progress(fmt.Sprintf("%s: round %d of %d", w.Name, round, o.Rounds))
 		unique := fmt.Sprintf("%s %d", queue.NewID(), round)
@@ -124,10 +135,19 @@ func (o Options) measure(ctx context.Context, w Workload) (WorkloadReport, error
 		if err != nil {
 			return r, err
 		}
+		bus := 0.0
+		if o.Bus != nil {
+			if bus, err = o.Bus.rate(ctx, jobs, job, result); err != nil {
+				return r, err
+			}
+		}
 		if round == 0 {
 			continue
 		}
 		rates, bares = append(rates, rate), append(bares, bare)
+		if o.Bus != nil {
+			buses, ofBoth = append(buses, bus), append(ofBoth, rate*(1/bare+1/bus))
+		}
 		r.Ratios = append(r.Ratios, rate/bare)
 		loaded = append(loaded, latencies...)
 	}
@@ -137,6 +157,9 @@ func (o Options) measure(ctx context.Context, w Workload) (WorkloadReport, error
 		return r, err
 	}
 	r.Rate, r.BareRate, r.Ratio = median(rates), median(bares), median(r.Ratios)
+	if o.Bus != nil {
+		r.BusRate, r.OfBoth = median(buses), median(ofBoth)
+	}
 	r.P50MS, r.P99MS = percentile(single, 50), percentile(single, 99)
 	r.LoadedP50MS, r.LoadedP99MS = percentile(loaded, 50), percentile(loaded, 99)
 	return r, nil
@@ -211,11 +234,7 @@ func (o Options) sequential(ctx context.Context, w Workload) ([]time.Duration, e
 	batch := queue.NewID()
 	for i := range o.Sequential {
 		start := time.Now()
-		ticket, err := o.Client.Submit(ctx, o.Pool, queue.Job{Batch: batch, Code: w.Code(fmt.Sprintf("%s %d", batch, i))})
-		if err != nil {
-			return nil, err
-		}
-		r, err := o.Client.Wait(ctx, ticket)
+		r, err := o.one(ctx, queue.Job{Batch: batch, Code: w.Code(fmt.Sprintf("%s %d", batch, i))})
 		if err != nil {
 			return nil, err
 		}
@@ -225,6 +244,33 @@ func (o Options) sequential(ctx context.Context, w Workload) ([]time.Duration, e
 		}
 	}
 	return latencies, nil
+}
+
+// one runs a job, client to result.
+func (o Options) one(ctx context.Context, job queue.Job) (queue.Result, error) {
+	ticket, err := o.Client.Submit(ctx, o.Pool, job)
+	if err != nil {
+		return queue.Result{}, err
+	}
+	return o.Client.Wait(ctx, ticket)
+}
+
+// sample runs one job and returns its message and its result's.
+func (o Options) sample(ctx context.Context, w Workload) (job, result []byte, err error) {
+	batch := queue.NewID()
+	sample := queue.Job{ID: "sample", Batch: batch, Code: w.Code(batch)}
+	r, err := o.one(ctx, sample)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := check(w, r); err != nil {
+		return nil, nil, err
+	}
+	if job, err = queue.EncodeJob(queue.EncodingJSON, sample); err != nil {
+		return nil, nil, err
+	}
+	result, err = queue.EncodeResult(queue.EncodingJSON, r)
+	return job, result, err
 }
 
 func check(w Workload, r queue.Result) error {
@@ -257,6 +303,14 @@ func (r Report) WriteTable(w io.Writer) error {
 	for _, l := range r.Workloads {
 		fmt.Fprintf(t, "%s\t%.0f\t%.0f\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f\t\n",
 			l.Workload, l.Rate, l.BareRate, l.Ratio, l.P50MS, l.P99MS, l.LoadedP50MS, l.LoadedP99MS)
+	}
+	if err := t.Flush(); err != nil || !slices.ContainsFunc(r.Workloads, func(l WorkloadReport) bool { return l.BusRate > 0 }) {
+		return err
+	}
+	fmt.Fprintf(w, "\nNATS alone, which passes on as many jobs and results of that size and runs nothing; and what is left of both limits\nwhere the same processors do both\n\n")
+	fmt.Fprintln(t, "job\tNATS jobs/s\tboth jobs/s\tof both\t")
+	for _, l := range r.Workloads {
+		fmt.Fprintf(t, "%s\t%.0f\t%.0f\t%.2f\t\n", l.Workload, l.BusRate, 1/(1/l.BareRate+1/l.BusRate), l.OfBoth)
 	}
 	return t.Flush()
 }
