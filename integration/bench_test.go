@@ -14,10 +14,13 @@ func TestBench(t *testing.T) {
 		Workloads []struct {
 			Workload string
 			Ratio    float64
+			BusRate  float64 `json:"bus_jobs_per_second"`
+			OfBoth   float64 `json:"of_both"`
 		}
 	}
 	decodeReport(t, stdout, stderr, code, &report)
-	if len(report.Workloads) != 3 || report.Workloads[0].Workload != "tiny" || report.Workloads[0].Ratio <= 0 {
+	if len(report.Workloads) != 3 || report.Workloads[0].Workload != "tiny" || report.Workloads[0].Ratio <= 0 ||
+		report.Workloads[0].BusRate <= 0 || report.Workloads[0].OfBoth <= report.Workloads[0].Ratio {
 		t.Errorf("%+v", report)
 	}
 }
@@ -34,10 +37,15 @@ func TestBenchScale(t *testing.T) {
 		Backlog struct {
 			Jobs   int
 			Tenths []struct {
-				RSS int64 `json:"worker_rss_bytes"`
+				Ratio float64
+				RSS   int64 `json:"worker_rss_bytes"`
 			}
+			LastToFirst float64 `json:"last_to_first"`
 		}
-		Tiny       struct{ Ratio float64 }
+		Tiny struct {
+			Ratio  float64
+			OfBoth float64 `json:"of_both"`
+		}
 		Redelivery []struct {
 			Jobs  int
 			LastS float64 `json:"last_s"`
@@ -47,10 +55,10 @@ func TestBenchScale(t *testing.T) {
 	if w := report.Waiting; len(w) != 2 || w[1].Workers != 2 || w[1].Slots != 16 || w[0].OfLinear != 1 || w[1].OfLinear <= 0 {
 		t.Errorf("waiting: %+v", w)
 	}
-	if b := report.Backlog; b.Jobs != 200 || len(b.Tenths) != 10 || b.Tenths[9].RSS == 0 {
+	if b := report.Backlog; b.Jobs != 200 || len(b.Tenths) == 0 || b.Tenths[0].RSS == 0 || b.Tenths[0].Ratio <= 0 || b.LastToFirst <= 0 {
 		t.Errorf("backlog: %+v", b)
 	}
-	if r := report.Redelivery; len(r) != 1 || r[0].Jobs != 8 || r[0].LastS <= 0 || report.Tiny.Ratio <= 0 {
+	if r := report.Redelivery; len(r) != 1 || r[0].Jobs != 8 || r[0].LastS <= 0 || report.Tiny.Ratio <= 0 || report.Tiny.OfBoth <= 0 {
 		t.Errorf("%+v", report)
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"runtime"
 	"slices"
@@ -83,12 +84,20 @@ func (a *app) benchScale(cmd *cobra.Command, f *benchFlags) (err error) {
 	if s.client, err = queue.NewClient(s.nc, queue.ClientOptions{}); err != nil {
 		return err
 	}
+	if s.workerConn, err = s.connect("molt bench"); err != nil {
+		return withCode(exitInfra, err)
+	}
+	bus, err := benchmark.NewBus(ctx, s.nc, s.workerConn)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, bus.Close(context.WithoutCancel(ctx))) }()
 	report, err := benchmark.Scale(ctx, benchmark.ScaleOptions{
 		Options: benchmark.Options{
-			Client: s.client, Bare: bare, Rounds: f.rounds, Scale: f.size, Window: f.window,
+			Client: s.client, Bare: bare, Bus: bus, Rounds: f.rounds, Scale: f.size, Window: f.window,
 			Progress: func(what string) { a.notef("bench: %s", what) },
 		},
-		Crew:    &crew{dir: s.scratch.dir, server: s.server, pool: pool, nice: cfg.Nice},
+		Crew:    &crew{dir: s.scratch.dir, server: s.server, fleet: &fleet{nc: s.nc, prefix: queue.DefaultPrefix}, pool: pool, nice: cfg.Nice},
 		Workers: f.scale.workers, Interpreters: scaleInterpreters,
 		Backlog: int(scaleBacklog * f.size), AckWaits: f.scale.ackWaits,
 	})

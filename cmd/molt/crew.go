@@ -16,12 +16,14 @@ import (
 	"github.com/seed-0f8c9bb6/molt/configs"
 	"github.com/seed-0f8c9bb6/molt/pyproc"
 	"github.com/seed-0f8c9bb6/molt/queue/embednats"
+	"github.com/seed-0f8c9bb6/molt/worker"
 )
 
 // crew starts worker processes on an embedded server, for measurements.
 type crew struct {
 	dir    string // of their configuration files
 	server *embednats.Server
+	fleet  *fleet
 	pool   configs.Pool // what every pool takes its mode, Python and budget from
 	nice   int
 }
@@ -56,7 +58,7 @@ func (c *crew) Start(ctx context.Context, name string, p benchmark.CrewPool) (be
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return nil, fmt.Errorf("cannot write a worker's configuration: %w", err)
 	}
-	m := &crewMember{name: name, cmd: exec.CommandContext(ctx, molt, "worker", "--config", config)}
+	m := &crewMember{name: name, pool: p.Name, fleet: c.fleet, cmd: exec.CommandContext(ctx, molt, "worker", "--config", config)}
 	// What this process was told in variables is not meant for the worker.
 	m.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "TMPDIR=" + c.dir}
 	m.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
@@ -94,8 +96,32 @@ func untilReady(log io.Reader) (said string, ready bool) {
 // crewMember is a worker process.
 type crewMember struct {
 	name    string
+	pool    string
+	fleet   *fleet
+	found   []member // itself, once it was looked for
 	cmd     *exec.Cmd
 	drained chan struct{} // closed when its log has ended
+}
+
+func (m *crewMember) Pause(ctx context.Context) error { return m.order(ctx, worker.ActionDrain) }
+
+func (m *crewMember) Resume(ctx context.Context) error { return m.order(ctx, worker.ActionResume) }
+
+// order has the worker do something with its pool, as `molt drain` would.
+func (m *crewMember) order(ctx context.Context, action string) (err error) {
+	if m.found == nil {
+		if m.found, err = m.fleet.find(ctx, discoverDefault); err != nil {
+			return err
+		}
+		if m.found, err = choose(m.found, m.name); err != nil {
+			return err
+		}
+	}
+	answer, err := m.fleet.order(ctx, m.found[0], action, m.pool, func() {})
+	if err == nil && answer.Error != "" {
+		err = fmt.Errorf("cannot %s the worker %s: %s", action, m.name, answer.Error)
+	}
+	return err
 }
 
 func (m *crewMember) Stop() error {

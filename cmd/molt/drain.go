@@ -158,13 +158,26 @@ func worst(errs []error) error {
 // order sends one worker what is asked and waits for its last word.
 func (a *app) order(ctx context.Context, f *fleet, m member, flags *drainFlags) error {
 	action, begins, done := flags.order()
-	body, err := json.Marshal(worker.Order{Pool: flags.pool})
-	if err != nil {
+	answer, err := f.order(ctx, m, action, flags.pool, func() { a.notef("%s %s", m.Name, begins) })
+	switch {
+	case errors.Is(err, errDrainSlow):
+		return withCode(exitPending, err)
+	case err != nil:
 		return err
+	}
+	return a.finish(m, answer, done)
+}
+
+// order has a member do something with a pool, or with all for "", and returns its last word;
+// begun is called when it says that it begins.
+func (f *fleet) order(ctx context.Context, m member, action, pool string, begun func()) (worker.Answer, error) {
+	body, err := json.Marshal(worker.Order{Pool: pool})
+	if err != nil {
+		return worker.Answer{}, err
 	}
 	answers, end, err := f.ask(ctx, m.subject(action), body, 4)
 	if err != nil {
-		return fmt.Errorf("%s: it can't be asked: %w", m.Name, err)
+		return worker.Answer{}, fmt.Errorf("%s: it can't be asked: %w", m.Name, err)
 	}
 	defer end()
 	tick := time.NewTicker(drainLook)
@@ -174,22 +187,21 @@ func (a *app) order(ctx context.Context, f *fleet, m member, flags *drainFlags) 
 		case msg := <-answers:
 			answer, err := readAnswer(msg)
 			if err != nil {
-				return fmt.Errorf("%s: %w", m.Name, err)
+				return answer, fmt.Errorf("%s: %w", m.Name, err)
 			}
-			if !answer.Done {
-				a.notef("%s %s", m.Name, begins)
-				continue
+			if answer.Done {
+				return answer, nil
 			}
-			return a.finish(m, answer, done)
+			begun()
 		case <-tick.C:
 			if f.gone(ctx, m) && len(answers) == 0 {
-				return fmt.Errorf("%s: it ended without saying how it went: its log and exit code do", m.Name)
+				return worker.Answer{}, fmt.Errorf("%s: it ended without saying how it went: its log and exit code do", m.Name)
 			}
 		case <-ctx.Done():
 			if errors.Is(context.Cause(ctx), errDrainSlow) {
-				return withCode(exitPending, fmt.Errorf("%s: %w", m.Name, errDrainSlow))
+				return worker.Answer{}, fmt.Errorf("%s: %w", m.Name, errDrainSlow)
 			}
-			return context.Cause(ctx)
+			return worker.Answer{}, context.Cause(ctx)
 		}
 	}
 }

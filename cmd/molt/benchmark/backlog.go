@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"path/filepath"
 	"time"
@@ -14,41 +15,89 @@ import (
 // BacklogReport is how the jobs of a long queue went.
 type BacklogReport struct {
 	Jobs int `json:"jobs"`
-	// PublishRate is how fast they were published while no worker ran.
+	// PublishRate is how fast they were published while the worker was drained.
 	PublishRate float64        `json:"published_per_second"`
 	Tenths      []BacklogTenth `json:"tenths"`
-	// The ratios of the last tenth to the first.
+	// LastToFirst is the last tenth's ratio to the bare limit to the first's: minutes lie
+	// between them, in which a shared machine changes more than a queue does.
 	LastToFirst       float64 `json:"last_to_first"`
 	MemoryLastToFirst float64 `json:"memory_last_to_first"`
 }
 
-// BacklogTenth is a tenth of the jobs, in the order of their results.
+// BacklogTenth is a tenth of the jobs. Its rates and their ratio are the medians of its
+// parts, after each of which the bare loops had a turn while the worker was drained. A short
+// queue may have tenths without a part, which are left out.
 type BacklogTenth struct {
-	Rate float64 `json:"jobs_per_second"`
+	Tenth    int     `json:"tenth"` // from 1
+	Parts    int     `json:"parts"`
+	Rate     float64 `json:"jobs_per_second"`
+	BareRate float64 `json:"bare_jobs_per_second"`
+	Ratio    float64 `json:"ratio"`
 	// RSSBytes is the worker's resident memory at its end.
 	RSSBytes int64 `json:"worker_rss_bytes"`
 }
 
-// backlog queues the jobs, then starts a worker and reads the results as they come.
+// A tenth is measured in maxParts parts, or fewer of at least partJobs jobs.
+const partJobs, maxParts = 2000, 10
+
+// backlog queues the jobs for a worker that is drained, and lets it serve them.
 func (o ScaleOptions) backlog(ctx context.Context) (r BacklogReport, err error) {
-	tiny := Workloads[0]
 	pool := CrewPool{Name: "backlog", Interpreters: o.Bare.loops, AckWait: queue.DefaultAckWait}
-	// A first worker makes the pool.
-	maker, err := o.Crew.Start(ctx, "maker", pool)
+	member, err := o.Crew.Start(ctx, "backlog", pool)
 	if err != nil {
 		return r, err
 	}
-	if err := maker.Stop(); err != nil {
+	defer func() { err = errors.Join(err, member.Stop()) }()
+	if err := member.Pause(ctx); err != nil {
 		return r, err
 	}
-	batch := queue.NewID()
-	r.Jobs = max(o.Backlog/10, 1) * 10
+	q := longQueue{o: o, pool: pool.Name, batch: queue.NewID(), workload: Workloads[0], member: member, jobs: max(o.Backlog, 10)}
+	r.Jobs = q.jobs
 	o.Progress(fmt.Sprintf("backlog: publishing %d jobs", r.Jobs))
 	start := time.Now()
+	if err := q.publish(ctx); err != nil {
+		return r, err
+	}
+	r.PublishRate = float64(r.Jobs) / time.Since(start).Seconds()
+
+	next, stop := iter.Pull2(o.Client.Results(ctx, q.batch))
+	defer stop()
+	q.next = next
+	parts, err := q.measure(ctx)
+	if err != nil {
+		return r, err
+	}
+	r.Tenths = tenths(parts)
+	first, last := r.Tenths[0], r.Tenths[len(r.Tenths)-1]
+	r.LastToFirst = last.Ratio / first.Ratio
+	r.MemoryLastToFirst = float64(last.RSSBytes) / float64(first.RSSBytes)
+	return r, nil
+}
+
+// longQueue is many jobs in a pool whose worker stops after each part of them.
+type longQueue struct {
+	o           ScaleOptions
+	pool, batch string
+	workload    Workload
+	member      CrewMember
+	jobs        int
+
+	next func() (queue.Result, error, bool)
+	read int // results that were read
+}
+
+// backlogPart is what a part of the jobs, the first of which has that number, was done in.
+type backlogPart struct {
+	tenth      int
+	rate, bare float64
+	rss        int64
+}
+
+func (q *longQueue) publish(ctx context.Context) error {
 	var failed error
-	err = o.Client.SubmitBatch(ctx, pool.Name, func(yield func(queue.Job) bool) {
-		for i := range r.Jobs {
-			if !yield(queue.Job{ID: fmt.Sprint(i), Batch: batch, Code: tiny.Code(fmt.Sprintf("%s %d", batch, i))}) {
+	err := q.o.Client.SubmitBatch(ctx, q.pool, func(yield func(queue.Job) bool) {
+		for i := range q.jobs {
+			if !yield(queue.Job{ID: fmt.Sprint(i), Batch: q.batch, Code: q.workload.Code(fmt.Sprintf("%s %d", q.batch, i))}) {
 				return
 			}
 		}
@@ -56,54 +105,91 @@ func (o ScaleOptions) backlog(ctx context.Context) (r BacklogReport, err error) 
 		failed = s.Err
 		return failed == nil
 	})
-	if err = errors.Join(err, failed); err != nil {
-		return r, err
-	}
-	r.PublishRate = float64(r.Jobs) / time.Since(start).Seconds()
-
-	member, err := o.Crew.Start(ctx, "backlog", pool)
-	if err != nil {
-		return r, err
-	}
-	defer func() { err = errors.Join(err, member.Stop()) }()
-	if r.Tenths, err = o.tenths(ctx, tiny, batch, r.Jobs/10, member); err != nil {
-		return r, err
-	}
-	first, last := r.Tenths[0], r.Tenths[len(r.Tenths)-1]
-	r.LastToFirst = last.Rate / first.Rate
-	r.MemoryLastToFirst = float64(last.RSSBytes) / float64(first.RSSBytes)
-	return r, nil
+	return errors.Join(err, failed)
 }
 
-func (o ScaleOptions) tenths(ctx context.Context, w Workload, batch string, tenth int, member CrewMember) ([]BacklogTenth, error) {
-	var tenths []BacklogTenth
-	var since time.Time
-	n := 0
-	for result, err := range o.Client.Results(ctx, batch) {
+// measure has all jobs done, part by part.
+func (q *longQueue) measure(ctx context.Context) ([]backlogPart, error) {
+	size := max(q.jobs/10/min(max(q.jobs/10/partJobs, 1), maxParts), 1)
+	var parts []backlogPart
+	for q.jobs-q.read >= size {
+		one, err := q.part(ctx, size)
 		if err != nil {
 			return nil, err
 		}
-		if err := check(w, result); err != nil {
-			return nil, err
+		parts = append(parts, one)
+		q.o.Progress(fmt.Sprintf("backlog: %d of %d jobs", q.read, q.jobs))
+	}
+	if err := q.member.Resume(ctx); err != nil {
+		return nil, err
+	}
+	return parts, q.readTo(q.jobs)
+}
+
+// part lets the worker serve until so many results more were read. What it does beyond that
+// until it is drained counts as well.
+func (q *longQueue) part(ctx context.Context, jobs int) (p backlogPart, err error) {
+	before := q.read
+	p.tenth = before*10/q.jobs + 1
+	if err := q.member.Resume(ctx); err != nil {
+		return p, err
+	}
+	start := time.Now()
+	if err := q.readTo(before + jobs); err != nil {
+		return p, err
+	}
+	if p.rss, err = q.member.RSS(); err != nil {
+		return p, err
+	}
+	if err := q.member.Pause(ctx); err != nil {
+		return p, err
+	}
+	took := time.Since(start)
+	stored, err := q.o.Client.CountResults(ctx, q.batch)
+	if err != nil {
+		return p, err
+	}
+	p.rate = float64(stored-before) / took.Seconds()
+	if err := q.readTo(stored); err != nil {
+		return p, err
+	}
+	p.bare, err = q.o.Bare.rate(jobs, q.workload, fmt.Sprintf("%s after %d", q.batch, q.read))
+	return p, err
+}
+
+// readTo reads results until there are so many.
+func (q *longQueue) readTo(results int) error {
+	for q.read < results {
+		r, err, _ := q.next()
+		if err == nil {
+			err = check(q.workload, r)
 		}
-		if n == 0 {
-			since = time.Now() // the worker's start is not the queue's
-		}
-		if n++; n%tenth != 0 {
-			continue
-		}
-		rss, err := member.RSS()
 		if err != nil {
-			return nil, err
+			return err
 		}
-		tenths = append(tenths, BacklogTenth{Rate: float64(tenth) / time.Since(since).Seconds(), RSSBytes: rss})
-		o.Progress(fmt.Sprintf("backlog: %d tenths of 10", len(tenths)))
-		since = time.Now()
-		if len(tenths) == 10 {
-			break
+		q.read++
+	}
+	return nil
+}
+
+// tenths sums up the parts.
+func tenths(parts []backlogPart) []BacklogTenth {
+	var all []BacklogTenth
+	for tenth := range 10 {
+		var rates, bares, ratios []float64
+		t := BacklogTenth{Tenth: tenth + 1}
+		for _, p := range parts {
+			if p.tenth == t.Tenth {
+				rates, bares, ratios = append(rates, p.rate), append(bares, p.bare), append(ratios, p.rate/p.bare)
+				t.RSSBytes = p.rss
+			}
+		}
+		if t.Parts = len(rates); t.Parts > 0 {
+			t.Rate, t.BareRate, t.Ratio = median(rates), median(bares), median(ratios)
+			all = append(all, t)
 		}
 	}
-	return tenths, nil
+	return all
 }
 
 // RedeliveryReport is how long the jobs of a killed worker had to wait for another.

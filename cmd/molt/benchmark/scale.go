@@ -25,7 +25,10 @@ type CrewPool struct {
 
 // CrewMember is a worker process.
 type CrewMember interface {
-	// Stop lets it drain.
+	// Pause drains its pool, and Resume lets that serve again.
+	Pause(ctx context.Context) error
+	Resume(ctx context.Context) error
+	// Stop lets it drain, and its process end.
 	Stop() error
 	// Kill ends it with SIGKILL.
 	Kill() error
@@ -41,7 +44,7 @@ type ScaleOptions struct {
 	// Interpreters is how many each has.
 	Workers      []int
 	Interpreters int
-	// Backlog is how many jobs are queued before a worker starts.
+	// Backlog is how many jobs are queued before a worker serves.
 	Backlog int
 	// AckWaits are the pools' whose worker is killed.
 	AckWaits []time.Duration
@@ -175,20 +178,21 @@ func (r ScaleReport) WriteTable(w io.Writer) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "\ntiny jobs: %.0f jobs/s, bare limit %.0f, ratio %.2f\n\n", r.Tiny.Rate, r.Tiny.BareRate, r.Tiny.Ratio)
+	fmt.Fprintf(w, "\ntiny jobs: %.0f jobs/s, bare limit %.0f, ratio %.2f; NATS alone %.0f, of both %.2f\n\n",
+		r.Tiny.Rate, r.Tiny.BareRate, r.Tiny.Ratio, r.Tiny.BusRate, r.Tiny.OfBoth)
 	for _, d := range r.Redelivery {
 		fmt.Fprintf(w, "a worker was killed with %d jobs: they ran elsewhere after %.2f to %.2f s (ack_wait %.0f s)\n",
 			d.Jobs, d.FirstS, d.LastS, d.AckWaitS)
 	}
 	b := r.Backlog
-	fmt.Fprintf(w, "\n%d tiny jobs were queued before the worker started; the same jobs by tenths\n\n", b.Jobs)
-	fmt.Fprintln(t, "tenth\tjobs/s\tworker's memory, MiB\t")
-	for i, l := range b.Tenths {
-		fmt.Fprintf(t, "%d\t%.0f\t%.1f\t\n", i+1, l.Rate, float64(l.RSSBytes)/(1<<20))
+	fmt.Fprintf(w, "\n%d tiny jobs were queued while the worker was drained; the same jobs by tenths, in turns with the bare loops\n\n", b.Jobs)
+	fmt.Fprintln(t, "tenth\tjobs/s\tbare jobs/s\tratio\tworker's memory, MiB\t")
+	for _, l := range b.Tenths {
+		fmt.Fprintf(t, "%d\t%.0f\t%.0f\t%.3f\t%.1f\t\n", l.Tenth, l.Rate, l.BareRate, l.Ratio, float64(l.RSSBytes)/(1<<20))
 	}
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(w, "\nlast to first tenth: throughput %.2f, memory %.2f\n", b.LastToFirst, b.MemoryLastToFirst)
+	_, err := fmt.Fprintf(w, "\nlast to first tenth: ratio %.2f, memory %.2f\n", b.LastToFirst, b.MemoryLastToFirst)
 	return err
 }
