@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -21,12 +22,13 @@ type hand struct {
 }
 
 // unserved is a server with a pool that no worker serves yet.
-func unserved(t *testing.T) (*service, hand) {
+func unserved(t *testing.T, ackWait time.Duration) (*service, hand) {
 	t.Helper()
 	s := &service{t: t, url: startServer(t)}
 	nc := connect(t, s.url)
 	cfg := testConfig(t)
-	q, err := queue.Open(testContext(t), nc, cfg.Subjects, cfg.Pools[0].Stream, cfg.Results, queue.Policy{AckWait: cfg.Pools[0].Stream.AckWait})
+	cfg.Pools[0].Stream.AckWait = ackWait
+	q, err := queue.Open(testContext(t), nc, cfg.Subjects, cfg.Pools[0].Stream, cfg.Results, queue.Policy{AckWait: ackWait})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +86,7 @@ func (h hand) publish(subject string, header nats.Header, body string) {
 // known of it, and ends it. Queued again, it runs, and has all its attempts.
 func TestDeliveryTooMany(t *testing.T) {
 	t.Parallel()
-	s, h := unserved(t)
+	s, h := unserved(t, testAckWait)
 	const body = `{"id":"x","code":"6 * 7"}`
 	h.publish("molt.jobs.default", nats.Header{"Trace": {"kept"}}, body)
 	for _, name := range []string{"w7", "w8"} {
@@ -160,7 +162,8 @@ func (h hand) left() uint64 {
 // answered by the next one, acknowledged, and not run.
 func TestStoredResultIsNotRunAgain(t *testing.T) {
 	t.Parallel()
-	s, h := unserved(t)
+	const ackWait = 2 * time.Second
+	s, h := unserved(t, ackWait)
 	answers, err := connect(t, s.url).SubscribeSync("_INBOX.stored")
 	if err != nil {
 		t.Fatal(err)
@@ -176,7 +179,7 @@ func TestStoredResultIsNotRunAgain(t *testing.T) {
 	}
 	h.publish(d.ResultSubject, nil, string(data))
 	// Its lease runs out.
-	w := s.startWorker(nil)
+	w := s.startWorker(func(c *worker.Config) { c.Pools[0].Stream.AckWait = ackWait })
 	m, err := answers.NextMsgWithContext(testContext(t))
 	if err != nil {
 		t.Fatal(err)
@@ -186,7 +189,8 @@ func TestStoredResultIsNotRunAgain(t *testing.T) {
 	}
 	await(t, "the acknowledgement", func() bool {
 		c := w.Status().Pools[0].Counts
-		return c.Answered == 1 && c.Settled == 1 && h.left() == 0
+		// The worker's lease is as short: a slow machine may need it more than once.
+		return c.Answered >= 1 && c.Settled >= 1 && h.left() == 0
 	})
 	if r := s.wait(ticket); r.Stdout != first.Stdout {
 		t.Errorf("stored %+v", r)
