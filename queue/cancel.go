@@ -163,7 +163,7 @@ func (c *Client) storeCancelled(ctx context.Context, t Ticket, p *place) (Cancel
 	watched, stop := watchPermission(ctx, c.nc, subject)
 	defer stop()
 	store := resultStore{nc: c.nc, js: c.js, stream: c.subjects.ResultsStream()}
-	err = store.put(watched, &nats.Msg{Subject: subject, Data: data})
+	err = store.put(watched, store.stream, &nats.Msg{Subject: subject, Data: data})
 	switch {
 	case errors.Is(context.Cause(watched), ErrForbidden):
 		return CancelUnconfirmed, Result{}, nil

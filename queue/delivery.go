@@ -62,7 +62,7 @@ func (d *Delivery) Complete(ctx context.Context, r Result) error {
 	if err != nil {
 		return err
 	}
-	err = d.queue.results.put(ctx, msg)
+	err = d.queue.results.put(ctx, d.queue.results.stream, msg)
 	if errors.Is(err, errStored) {
 		return d.completeStored(ctx)
 	}
@@ -159,7 +159,7 @@ func (d *Delivery) bury(ctx context.Context, death Death) error {
 	if death.Worker != "" {
 		msg.Header.Set(HeaderDeadWorker, death.Worker)
 	}
-	if err := d.queue.results.put(ctx, msg); err != nil {
+	if err := d.queue.results.put(ctx, d.queue.subjects.DeadStream(), msg); err != nil {
 		return fmt.Errorf("cannot record the dead job %s: %w", d.Job.ID, err)
 	}
 	return nil

@@ -21,6 +21,7 @@ type Finder struct {
 	inbox   string
 	replies chan *nats.Msg
 	sub     *nats.Subscription
+	gone    func() // told when no stream answers
 	last    uint64 // number of the latest request, the last token of its reply subject
 }
 
@@ -35,6 +36,7 @@ func (q *Queue) Finder() (*Finder, error) {
 		subject: "$JS.API.DIRECT.GET." + q.results.stream,
 		inbox:   q.nc.NewInbox() + ".",
 		replies: make(chan *nats.Msg, 2*maxFind),
+		gone:    q.results.tellGone,
 	}
 	var err error
 	if f.sub, err = q.nc.ChanSubscribe(f.inbox+"*", f.replies); err != nil {
@@ -90,6 +92,9 @@ func (f *Finder) accept(m *nats.Msg, wanted map[string][]*Delivery) (done bool, 
 	case "":
 	case "204", "404": // the end of the batch; nothing stored
 		return true, nil
+	case "503":
+		f.gone()
+		fallthrough
 	default:
 		return true, fmt.Errorf("cannot look for stored results: the server says %s %s", status, m.Header.Get("Description"))
 	}

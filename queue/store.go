@@ -57,11 +57,11 @@ type resultStore struct {
 // errStored is the outcome of a publish to a subject that has its result.
 var errStored = errors.New("a result is stored already")
 
-// put stores the message unless its subject has a result already; then it
-// returns errStored. Other failures are retried for storePatience.
-func (r resultStore) put(ctx context.Context, msg *nats.Msg) error {
+// put stores the message in the stream unless its subject has a result already;
+// then it returns errStored. Other failures are retried for storePatience.
+func (r resultStore) put(ctx context.Context, stream string, msg *nats.Msg) error {
 	return retry(ctx, r.nc, storePatience, func() error {
-		err := r.tryPut(ctx, msg)
+		err := r.tryPut(ctx, stream, msg)
 		if errors.Is(err, errStored) {
 			return backoff.Permanent(err)
 		}
@@ -69,7 +69,7 @@ func (r resultStore) put(ctx context.Context, msg *nats.Msg) error {
 	})
 }
 
-func (r resultStore) tryPut(ctx context.Context, msg *nats.Msg) error {
+func (r resultStore) tryPut(ctx context.Context, stream string, msg *nats.Msg) error {
 	future, err := r.js.PublishMsgAsync(msg)
 	if err != nil {
 		return fmt.Errorf("cannot publish the result: %w", err)
@@ -87,10 +87,20 @@ func (r resultStore) tryPut(ctx context.Context, msg *nats.Msg) error {
 	if errors.As(err, &api) && strings.Contains(api.Description, "maximum messages per subject") {
 		return errStored
 	}
-	if errors.Is(err, jetstream.ErrNoStreamResponse) {
+	if errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, jetstream.ErrAsyncPublishTimeout) && r.missing(ctx, stream) {
 		r.tellGone()
 	}
 	return fmt.Errorf("cannot store the result: %w", err)
+}
+
+// missing asks whether the stream does not exist. A publish that nobody confirms
+// does not tell: whoever listens for the result, as its submitter does, hides from
+// the server that no stream takes it.
+func (r resultStore) missing(ctx context.Context, stream string) bool {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	_, err := r.js.Stream(ctx, stream)
+	return errors.Is(err, jetstream.ErrStreamNotFound)
 }
 
 // tellGone says that a stream does not exist.

@@ -128,6 +128,11 @@ func TestDeletedStreams(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.awaitNews("stream " + jobsStream)
+	// Submitters listen for their results, which hides from a publish that no stream
+	// takes it.
+	if _, err := connect(t, w.url).Subscribe("molt.results.>", func(*nats.Msg) {}); err != nil {
+		t.Fatal(err)
+	}
 	g := newGate(t)
 	ticket := w.submit(g.job())
 	open := g.reached(t)
@@ -149,6 +154,25 @@ func TestDeletedStreams(t *testing.T) {
 	stop.reached(t)()
 	w.cancel("running")
 	if r := w.wait(running); r.Status != queue.StatusCancelled {
+		t.Errorf("%+v", r)
+	}
+}
+
+// A stream of results that is deleted while no job is under way is made again for
+// the next one, before that runs.
+func TestDeletedResultsAreMissedBeforeTheNextJob(t *testing.T) {
+	t.Parallel()
+	w := serveWatched(t, nil)
+	w.run(queue.Job{Code: "1"})
+	if err := w.js.DeleteStream(testContext(t), resultsStream); err != nil {
+		t.Fatal(err)
+	}
+	g := newGate(t)
+	ticket := w.submit(g.job())
+	open := g.reached(t)
+	w.awaitNews("stream " + resultsStream)
+	open()
+	if r := w.wait(ticket); r.Status != queue.StatusOK || r.Attempt != 1 {
 		t.Errorf("%+v", r)
 	}
 }
