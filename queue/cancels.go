@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -20,8 +21,9 @@ type Cancels struct {
 	subjects Subjects
 	onCancel func(key string)
 
-	mu   sync.Mutex
-	keys map[string]time.Time // when each was cancelled
+	mu      sync.Mutex
+	keys    map[string]time.Time // when each was cancelled
+	sweepAt int                  // how many there are when the old ones are forgotten
 
 	stop context.CancelFunc
 	done chan struct{}
@@ -75,20 +77,33 @@ func (c *Cancels) follow(life context.Context, r *reader) {
 	}
 }
 
-// add remembers a cancel and forgets those that are too old.
+// add remembers the cancel that a message asks for.
 func (c *Cancels) add(m jetstream.Msg) (key string) {
 	key = c.subjects.cancelKey(m.Subject())
 	at := time.Now()
 	if meta, err := m.Metadata(); err == nil {
 		at = meta.Timestamp
 	}
+	c.remember(key, at, time.Now())
+	return key
+}
+
+// minSweep is the least number of cancels at which the old ones are looked for.
+const minSweep = 1024
+
+// remember forgets the cancels that are too old whenever their number has doubled, so
+// that a worker's memory does not grow with its age.
+func (c *Cancels) remember(key string, at, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.keys) >= controlMaxMsgs {
-		clear(c.keys) // what the stream has dropped as well
+	if len(c.keys) >= max(c.sweepAt, minSweep) {
+		maps.DeleteFunc(c.keys, func(_ string, at time.Time) bool { return now.Sub(at) > ControlMaxAge })
+		if len(c.keys) >= controlMaxMsgs {
+			clear(c.keys) // so many in one day that the stream has dropped most of them as well
+		}
+		c.sweepAt = min(2*len(c.keys), controlMaxMsgs)
 	}
 	c.keys[key] = at
-	return key
 }
 
 // Has reports whether the job was cancelled within ControlMaxAge. Of a job that
