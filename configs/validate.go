@@ -129,7 +129,7 @@ func checkReplicas(check checker, key string, n int) {
 
 func (p *Pool) validate(check checker) {
 	check(isToken(p.Name), "name", "%q must be 1 to 64 letters, digits, '_' or '-'", p.Name)
-	check(p.Isolation != "", "isolation", "is empty: name a mode, or leave it out for shared")
+	check(p.Isolation != "", "isolation", "is empty: name a mode, or leave it out for %s", DefaultPool("").Isolation)
 	check(p.Python != "", "python", "is empty: name an interpreter, or leave it out for python3")
 	check(p.Interpreters >= 1 && p.Interpreters <= 1024, "interpreters", "%d must be 1 to 1024; leave it out for one a CPU", p.Interpreters)
 	p.Budget.validate(check)
