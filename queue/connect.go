@@ -106,33 +106,45 @@ func (c Connection) options() ([]nats.Option, error) {
 	if c.Unbuffered {
 		opts = append(opts, nats.ReconnectBufSize(-1))
 	}
-	if on := c.OnEvent; on != nil {
-		refusals := occasionally(func(_ *nats.Conn, err error) { on("refused", err) })
-		opts = append(opts,
-			nats.DisconnectErrHandler(func(nc *nats.Conn, err error) {
-				if !nc.IsClosed() { // our own doing is no event
-					on("disconnected", err)
-				}
-			}),
-			nats.ReconnectHandler(func(*nats.Conn) { on("reconnected", nil) }),
-			nats.ReconnectErrHandler(occasionally(func(_ *nats.Conn, err error) { on("cannot reconnect", err) })),
-			nats.LameDuckModeHandler(func(*nats.Conn) { on("the server is about to shut down", nil) }),
-			nats.ErrorHandler(func(nc *nats.Conn, _ *nats.Subscription, err error) {
-				// A refusal comes with each attempt to reconnect.
-				if _, refused := c.refusal(err); refused {
-					refusals(nc, c.Explain(err))
-				} else {
-					on("error", err)
-				}
-			}))
-	} else {
-		// The library's own handler prints to stderr, which belongs to the job's
-		// output in the commands.
-		opts = append(opts, nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
-	}
+	opts = append(opts, c.handlers()...)
 	if c.InboxPrefix != "" {
 		opts = append(opts, nats.CustomInboxPrefix(c.InboxPrefix))
 	}
+	credentials, err := c.credentials()
+	return append(opts, credentials...), err
+}
+
+// handlers are what tells OnEvent.
+func (c Connection) handlers() []nats.Option {
+	on := c.OnEvent
+	if on == nil {
+		// The library's own handler prints to stderr, which belongs to the job's
+		// output in the commands.
+		return []nats.Option{nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})}
+	}
+	refusals := occasionally(func(_ *nats.Conn, err error) { on("refused", err) })
+	return []nats.Option{
+		nats.DisconnectErrHandler(func(nc *nats.Conn, err error) {
+			if !nc.IsClosed() { // our own doing is no event
+				on("disconnected", err)
+			}
+		}),
+		nats.ReconnectHandler(func(*nats.Conn) { on("reconnected", nil) }),
+		nats.ReconnectErrHandler(occasionally(func(_ *nats.Conn, err error) { on("cannot reconnect", err) })),
+		nats.LameDuckModeHandler(func(*nats.Conn) { on("the server is about to shut down", nil) }),
+		nats.ErrorHandler(func(nc *nats.Conn, _ *nats.Subscription, err error) {
+			// A refusal comes with each attempt to reconnect.
+			if _, refused := c.refusal(err); refused {
+				refusals(nc, c.Explain(err))
+			} else {
+				on("error", err)
+			}
+		}),
+	}
+}
+
+// credentials are who this is, and whom to trust.
+func (c Connection) credentials() (opts []nats.Option, err error) {
 	if c.Creds != "" {
 		opts = append(opts, nats.UserCredentials(c.Creds))
 	}

@@ -164,7 +164,8 @@ type Usage struct {
 }
 
 // Timing says when a job was where. The times are RFC 3339 strings in UTC;
-// StartedAt and FinishedAt are empty when the job never ran.
+// StartedAt is empty when the job never ran. FinishedAt is then when that was
+// decided.
 type Timing struct {
 	SubmittedAt string  `json:"submitted_at,omitempty" msgpack:"submitted_at,omitempty"`
 	StartedAt   string  `json:"started_at,omitempty" msgpack:"started_at,omitempty"`

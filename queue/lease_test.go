@@ -134,3 +134,65 @@ func TestRetryDelayGrowsAndIsBounded(t *testing.T) {
 		}
 	}
 }
+
+func TestExtendKeepsTheJobAndAnExpiredLeaseMovesIt(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.publish("molt.jobs.default", nil, `{"id":"x","code":"1"}`)
+	d := b.receive()
+	ctx := testContext(t)
+	// Extended past two AckWaits, nobody else gets it.
+	other, source := b.open()
+	if err := source.Ask(1); err != nil {
+		t.Fatal(err)
+	}
+	until := time.After(2 * testPool.AckWait)
+	extend := time.NewTicker(testPool.AckWait / 4)
+	defer extend.Stop()
+	for held := true; held; {
+		select {
+		case <-extend.C:
+			if err := d.Extend(ctx); err != nil {
+				t.Fatal(err)
+			}
+		case m := <-source.Messages():
+			if job, _ := source.Accept(m); job {
+				t.Fatal("an extended job went to another worker")
+			}
+		case <-until:
+			held = false
+		}
+	}
+	// Without, the other worker gets it, and the first may not give it back.
+	taken := b.receiveFrom(other, source)
+	if taken.Attempt != 2 || taken.Job.ID != "x" {
+		t.Fatalf("redelivery %+v", taken)
+	}
+	if d.LeaseHeld(time.Now()) {
+		t.Error("the first worker believes to hold the lease still")
+	}
+	if err := d.GiveBack(testContext(t), queue.GiveBack{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := taken.Complete(ctx, okResult(taken)); err != nil {
+		t.Fatal(err)
+	}
+	if n := b.waiting(); n != 0 {
+		t.Errorf("%d jobs left", n)
+	}
+}
+
+func TestGiveBackRedeliversAtOnce(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.publish("molt.jobs.default", nil, `{"code":"1"}`)
+	d := b.receive()
+	start := time.Now()
+	if err := d.GiveBack(testContext(t), queue.GiveBack{}); err != nil {
+		t.Fatal(err)
+	}
+	again := b.receive()
+	if again.Attempt != 2 || again.Job.ID != d.Job.ID {
+		t.Errorf("attempt %d of %s after %s of %s", again.Attempt, again.Job.ID, d.Job.ID, time.Since(start))
+	}
+}
