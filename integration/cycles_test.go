@@ -58,8 +58,8 @@ func cycleConfig(t *testing.T, interpreters int) worker.Config {
 		Pools: []worker.PoolConfig{{
 			Stream: queue.PoolStream{Pool: queue.DefaultPool, Isolation: mode.Name, AckWait: queue.DefaultAckWait,
 				MaxBytes: 64 << 20, MaxMsgs: 1000, DuplicateWindow: time.Minute},
-			Mode: mode, Interpreters: interpreters, Spares: 1, Python: "python3", Attempts: worker.DefaultAttempts,
-			OutputCap: worker.DefaultOutputCap, MaxJobBytes: worker.DefaultMaxJobBytes,
+			Mode: mode, Interpreters: interpreters, Spares: 1, Python: "python3", Attempts: 5,
+			OutputCap: 256 << 10, MaxJobBytes: 8 << 20,
 		}},
 	}
 }

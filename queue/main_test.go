@@ -60,7 +60,7 @@ var testPool = queue.PoolStream{
 
 var testResults = queue.ResultStreams{MaxAge: time.Hour, DeadMaxAge: time.Hour}
 
-var testPolicy = queue.Policy{MaxJobBytes: 1 << 20, ReplyAllow: queue.DefaultReplyAllow, AckWait: testPool.AckWait}
+var testPolicy = queue.Policy{MaxJobBytes: 1 << 20, ReplyAllow: []string{"_INBOX.>"}, AckWait: testPool.AckWait}
 
 // bench is one pool with a client on one server.
 type bench struct {

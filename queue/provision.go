@@ -51,11 +51,7 @@ type ResultStreams struct {
 // Defaults of the streams.
 const (
 	DefaultAckWait         = 30 * time.Second
-	DefaultMaxBytes        = 1 << 30
-	DefaultMaxMsgs         = 2_000_000
 	DefaultDuplicateWindow = 2 * time.Minute
-	DefaultResultsMaxAge   = 24 * time.Hour
-	DefaultDeadMaxAge      = 14 * 24 * time.Hour
 	maxWaitingPulls        = 4096
 	// minAckPending is the least limit of jobs in workers' hands or waiting for
 	// a retry that an operator may set.

@@ -5,10 +5,6 @@ import (
 	"strings"
 )
 
-// DefaultReplyAllow is the allow-list of a worker that names none: the inboxes
-// that NATS clients make for requests.
-var DefaultReplyAllow = []string{"_INBOX.>"}
-
 // CheckReplyTo returns an error when results may not be sent to the subject:
 // it must match the allow-list, be literal, and be outside of molt's own
 // subjects and the system's.

@@ -128,9 +128,6 @@ func (s Subjects) WorkerControl(id, verb string) string {
 	return s.prefix + ".worker." + EscapeToken(id) + "." + verb
 }
 
-// WorkerControlAll returns the wildcard over what every worker takes.
-func (s Subjects) WorkerControlAll() string { return s.prefix + ".worker.>" }
-
 // MessageID returns the id by which JetStream recognises a second publish of
 // the same job. A pool's namespaces share its stream, whose message ids know no
 // subjects: without the namespace one producer's job would pass for another's.

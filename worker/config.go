@@ -88,16 +88,10 @@ type PoolConfig struct {
 	Env []string
 }
 
-// Defaults of a pool.
+// What holds where a PoolConfig has zero.
 const (
-	DefaultTimeout      = 60 * time.Second
-	DefaultAttempts     = 5
-	DefaultOutputCap    = 256 << 10
-	DefaultMaxJobBytes  = 8 << 20
-	DefaultDrainTimeout = 30 * time.Second
-	DefaultReadyTimeout = 30 * time.Second
-	DefaultMinLifetime  = time.Second
-
+	DefaultReadyTimeout   = 30 * time.Second
+	DefaultMinLifetime    = time.Second
 	DefaultUnhealthyAfter = 3
 )
 

@@ -86,7 +86,7 @@ func testConfig(t *testing.T) worker.Config {
 			Stream: queue.PoolStream{Pool: "default", Isolation: mode.Name, AckWait: testAckWait,
 				MaxBytes: 64 << 20, MaxMsgs: 100_000, DuplicateWindow: time.Minute},
 			Mode: mode, Interpreters: 2, Python: python(), Timeout: testTimeout, Attempts: 5,
-			OutputCap: worker.DefaultOutputCap, MaxJobBytes: worker.DefaultMaxJobBytes, ReplyAllow: queue.DefaultReplyAllow,
+			OutputCap: 256 << 10, MaxJobBytes: 8 << 20, ReplyAllow: []string{"_INBOX.>"},
 		}},
 	}
 }
