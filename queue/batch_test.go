@@ -133,8 +133,9 @@ func TestTicketOfAnIDAlone(t *testing.T) {
 	if _, err := client.Submit(testContext(t), "default", queue.Job{ID: "x", Code: "1"}); err != nil {
 		t.Fatal(err)
 	}
-	b.serve(1)
+	done := b.serve(1)
 	if r, err := client.Wait(testContext(t), queue.Ticket{ID: "x"}); err != nil || r.ID != "x" || r.Namespace != "alice" {
 		t.Errorf("%+v, %v", r, err)
 	}
+	<-done
 }
