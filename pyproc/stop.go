@@ -12,17 +12,17 @@ import (
 // group is killed while the dead process still holds its number, so that the number
 // can't be another group's by then.
 func (p *Interpreter) reap() {
-	for {
+	err := error(unix.EINTR)
+	for err == unix.EINTR {
 		var info unix.Siginfo
-		err := unix.Waitid(unix.P_PID, p.pid, &info, unix.WEXITED|unix.WNOWAIT, nil)
-		if err != unix.EINTR {
-			break
-		}
+		err = unix.Waitid(unix.P_PID, p.pid, &info, unix.WEXITED|unix.WNOWAIT, nil)
 	}
-	p.cpuAtEnd = cpuClock(p.pid)
 	p.killMu.Lock()
-	_ = unix.Kill(-p.pid, unix.SIGKILL) // it may be gone, or have left the group
-	p.state, _ = p.wait()               // its error says no more than the state
+	if err == nil { // else it was reaped as a template's orphan, and its number may be another's
+		p.cpuAtEnd = cpuClock(p.pid)
+		_ = unix.Kill(-p.pid, unix.SIGKILL) // it may be gone, or have left the group
+	}
+	p.state, _ = p.wait() // its error says no more than the state
 	p.reaped = true
 	p.killMu.Unlock()
 	if p.orphans != nil {
