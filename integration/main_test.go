@@ -125,7 +125,10 @@ func startWith(t testing.TB, env []string, path string, args ...string) *process
 	}
 	go func() {
 		defer close(p.done)
-		for scanner := bufio.NewScanner(stderr); scanner.Scan(); {
+		// What is not read to its end would hold up the program that writes it.
+		scanner := bufio.NewScanner(stderr)
+		scanner.Buffer(nil, 64<<20)
+		for scanner.Scan() {
 			p.mu.Lock()
 			p.lines = append(p.lines, scanner.Text())
 			close(p.more)
