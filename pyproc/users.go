@@ -17,7 +17,7 @@ import (
 var ErrNoPrivilege = errors.New("this process lacks the privilege")
 
 // ErrUsersInUse: every user of a range has an interpreter already.
-var ErrUsersInUse = errors.New("every user of the range has an interpreter: make the range larger, twice as large as there are interpreters")
+var ErrUsersInUse = errors.New("every user of the range has an interpreter: make the range larger")
 
 // Users are the users that interpreters run as: one for all, or a range of which each
 // interpreter has one of its own while it lives.
@@ -92,6 +92,12 @@ func newUsers(one identity) *Users { return &Users{ids: []identity{one}, inUse: 
 
 // Size is how many users there are; 1 is shared by all interpreters.
 func (u *Users) Size() int { return len(u.ids) }
+
+// Overlaps reports whether a user is among both.
+func (u *Users) Overlaps(v *Users) bool {
+	last := func(w *Users) int { return w.ids[len(w.ids)-1].uid }
+	return u.ids[0].uid <= last(v) && v.ids[0].uid <= last(u)
+}
 
 // capabilities are what it takes to run interpreters as another user and to clean up
 // after them, by their number in capabilities(7).

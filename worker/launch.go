@@ -41,10 +41,25 @@ func (c *PoolConfig) checkUsers() error {
 	if c.Users == nil {
 		return nil
 	}
-	if n := c.Users.Size(); n > 1 && n < 2*c.Interpreters {
-		return fmt.Errorf("user is a range of %d, which is too small for %d interpreters: make it twice as large as there are interpreters", n, c.Interpreters)
+	need := c.Interpreters + max(c.Spares, c.Interpreters)
+	if n := c.Users.Size(); n > 1 && n < need {
+		return fmt.Errorf("user is a range of %d, which is too small for %d interpreters and %d spares: make it %d or more", n, c.Interpreters, c.Spares, need)
 	}
 	return c.Users.Check()
+}
+
+// checkRanges refuses pools that share users of a range: each gives them to its own
+// interpreters, which would not be apart from the other's.
+func (c *Config) checkRanges() error {
+	for i := range c.Pools {
+		for j := range i {
+			a, b := &c.Pools[j], &c.Pools[i]
+			if a.Users != nil && b.Users != nil && a.Users.Size()+b.Users.Size() > 2 && a.Users.Overlaps(b.Users) {
+				return fmt.Errorf("pools %q and %q have users in common: give each a range of its own", a.Stream.Pool, b.Stream.Pool)
+			}
+		}
+	}
+	return nil
 }
 
 // spec says how an interpreter is started that lives in the directory of that name.

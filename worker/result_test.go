@@ -35,6 +35,37 @@ func TestFaultOfLimits(t *testing.T) {
 	}
 }
 
+// Interpreters of two pools must not share a user of a range, since each pool knows only
+// of its own; one user for all is another matter.
+func TestRangesOfUsersOfTwoPools(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		first, second string
+		apart         bool
+	}{
+		{"61000-61003", "61003-61006", false},
+		{"61000-61003", "61002", false},
+		{"61000-61003", "61004-61007", true},
+		{"61000", "61000", true},
+		{"61000-61003", "", true},
+	} {
+		var cfg Config
+		for i, text := range []string{c.first, c.second} {
+			var users *pyproc.Users
+			if text != "" {
+				var err error
+				if users, err = pyproc.ParseUsers(text); err != nil {
+					t.Fatal(err)
+				}
+			}
+			cfg.Pools = append(cfg.Pools, PoolConfig{Stream: queue.PoolStream{Pool: []string{"a", "b"}[i]}, Users: users})
+		}
+		if err := cfg.checkRanges(); (err == nil) != c.apart {
+			t.Errorf("%q and %q: %v", c.first, c.second, err)
+		}
+	}
+}
+
 // A successor starts while its predecessor ends: a range of users has to have both.
 func TestRangeOfUsersSuffices(t *testing.T) {
 	t.Parallel()
@@ -43,8 +74,12 @@ func TestRangeOfUsersSuffices(t *testing.T) {
 		t.Fatal(err)
 	}
 	few := PoolConfig{Interpreters: 2, Users: users}
-	if err := few.checkUsers(); err == nil || !strings.Contains(err.Error(), "twice as large") {
+	if err := few.checkUsers(); err == nil || !strings.Contains(err.Error(), "make it 4 or more") {
 		t.Errorf("3 users for 2 interpreters: %v", err)
+	}
+	spares := PoolConfig{Interpreters: 1, Spares: 3, Users: users}
+	if err := spares.checkUsers(); err == nil || !strings.Contains(err.Error(), "make it 4 or more") {
+		t.Errorf("3 users for 1 interpreter and 3 spares: %v", err)
 	}
 	one := PoolConfig{Interpreters: 1, Users: users}
 	if got, want := one.checkUsers(), users.Check(); (got == nil) != (want == nil) {
