@@ -75,7 +75,7 @@ func (c command) line() []string {
 	starters := []string{"run", "batch", "dev", "worker", "doctor", "bench"}
 	named := c.env["NATS_URL"] != "" || slices.ContainsFunc(c.args, func(arg string) bool { return arg == "--server" || arg == "--nice" })
 	if len(c.args) == 0 || !slices.Contains(starters, c.args[0]) || named && c.args[0] != "worker" && c.args[0] != "doctor" {
-		return c.args
+		return append([]string{}, c.args...) // for nil cobra would take the test binary's own
 	}
 	return slices.Concat(c.args[:1], []string{"--nice", "0"}, c.args[1:])
 }
