@@ -158,11 +158,20 @@ func TestCommandsWithinPermissions(t *testing.T) {
 	if code != 0 || strings.TrimSpace(id) != "mine" {
 		t.Fatalf("submit: exit code %d: %s", code, stderr)
 	}
-	if out, stderr, code := molt("result", "--wait", "mine"); code != 0 || !strings.Contains(out, `"value":42`) {
+	// The refusal to look into the pools is nothing to warn of.
+	if out, stderr, code := molt("result", "--wait", "mine"); code != 0 || stderr != "" || !strings.Contains(out, `"value":42`) {
 		t.Errorf("result: exit code %d: %s%s", code, out, stderr)
 	}
-	if _, stderr, code := molt("result", "nobody"); code != 5 || !strings.Contains(stderr, "not for this user to see") {
+	if _, stderr, code := molt("result", "nobody"); code != 5 || !strings.Contains(stderr, "not for this user to see") || strings.Contains(stderr, "WARN") {
 		t.Errorf("result of an unknown job: exit code %d: %s", code, stderr)
+	}
+	deaf := user[:len(user)-2]
+	if _, stderr, code := run(t, "", append([]string{"result", "mine"}, deaf...)...); code != 4 || !strings.Contains(stderr, "--inbox-prefix") {
+		t.Errorf("without its inboxes: exit code %d: %s", code, stderr)
+	}
+	if out, stderr, code := run(t, "", append([]string{"doctor"}, append(deaf[:6:6], "--inbox-prefix", "_INBOX_alice")...)...); code != 1 || stderr != "" ||
+		!strings.Contains(out, "✗ stream MOLT_JOBS_default: ") || !strings.Contains(out, "the server refuses publishing to $JS.API.STREAM.INFO.MOLT_RESULTS") {
+		t.Errorf("doctor: exit code %d: %s%s", code, out, stderr)
 	}
 	if _, stderr, code := run(t, "", "submit", "--server", url, "--user", "alice", "--password", "wr0ng", "-c", "1"); code != 4 ||
 		!strings.Contains(stderr, "credentials") || strings.Contains(stderr, "wr0ng") {

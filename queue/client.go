@@ -188,6 +188,8 @@ func (c *Client) message(pool string, job Job) (*nats.Msg, Ticket, error) {
 func (c *Client) publishError(ctx context.Context, pool string, err error) error {
 	var api *jetstream.APIError
 	switch {
+	case errors.Is(context.Cause(ctx), errNoAnswers):
+		return fmt.Errorf("%w by pool %q: %v", ErrUnconfirmed, pool, errNoAnswers) // not ErrForbidden: it may be stored
 	case errors.Is(context.Cause(ctx), ErrForbidden):
 		return context.Cause(ctx)
 	case errors.Is(err, jetstream.ErrNoStreamResponse), errors.Is(err, nats.ErrNoResponders):

@@ -202,6 +202,8 @@ func CheckJetStream(ctx context.Context, nc *nats.Conn) error {
 	defer stop()
 	_, err = js.AccountInfo(watched)
 	switch {
+	case errors.Is(context.Cause(watched), errNoAnswers):
+		return errNoAnswers
 	case errors.Is(context.Cause(watched), ErrForbidden):
 		return nil // this user may not ask; what it may do will show
 	case err == nil:

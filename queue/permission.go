@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,9 +15,13 @@ import (
 // refused it: a refusal comes as an error of the connection, not as a reply.
 const permissionPoll = 10 * time.Millisecond
 
+// errNoAnswers is the refusal of the connection's inboxes: what was sent may have
+// arrived, but nothing comes back.
+var errNoAnswers = fmt.Errorf("%w: the server refuses the answers: name a prefix that this user may subscribe to with --inbox-prefix", ErrForbidden)
+
 // watchPermission returns a context that ends with ErrForbidden when the server
-// says meanwhile that this user may not publish to the subject. The function
-// ends the watch.
+// says meanwhile that this user may not publish to the subject, or with errNoAnswers
+// when it may not listen for the answer. The function ends the watch.
 func watchPermission(ctx context.Context, nc *nats.Conn, subject string) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	before := nc.LastError()
@@ -27,9 +32,12 @@ func watchPermission(ctx context.Context, nc *nats.Conn, subject string) (contex
 			select {
 			case <-tick.C:
 				// Each refusal is an error of its own: an old one is told by identity.
-				if err := nc.LastError(); err != before && isRefusal(err, subject) {
+				switch err := nc.LastError(); {
+				case err == before:
+				case isRefusal(err, subject):
 					cancel(forbidden(refusedSubject(err, subject)))
-					return
+				case isRefusal(err, cmp.Or(nc.Opts.InboxPrefix, "_INBOX")+"."):
+					cancel(errNoAnswers)
 				}
 			case <-ctx.Done():
 				return
@@ -39,8 +47,8 @@ func watchPermission(ctx context.Context, nc *nats.Conn, subject string) (contex
 	return ctx, func() { cancel(nil) }
 }
 
-// isRefusal reports whether the server refused a publish to the subject, or to
-// one beneath it when it ends in a dot.
+// isRefusal reports whether the server refused the subject, or one beneath it when
+// it ends in a dot.
 func isRefusal(err error, subject string) bool {
 	if !errors.Is(err, nats.ErrPermissionViolation) {
 		return false

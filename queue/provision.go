@@ -67,15 +67,20 @@ func storage(memory bool) jetstream.StorageType {
 
 // EnsurePool creates the pool's stream and consumer where they are missing
 // and checks them where they exist. The error wraps ErrShape when an essential
-// setting differs; nothing is changed then.
+// setting differs; nothing is changed then. It wraps ErrForbidden where this user
+// may not look.
 func EnsurePool(ctx context.Context, js jetstream.JetStream, s Subjects, p PoolStream) (jetstream.Consumer, error) {
-	return (&provisioner{js: js, subjects: s}).pool(ctx, p)
+	watched, stop := watchPermission(ctx, js.Conn(), "$JS.API.")
+	defer stop()
+	return (&provisioner{js: js, subjects: s}).pool(watched, p)
 }
 
 // EnsureResults creates or checks the streams that every pool shares: results,
 // dead jobs, and control.
 func EnsureResults(ctx context.Context, js jetstream.JetStream, s Subjects, r ResultStreams) error {
-	return (&provisioner{js: js, subjects: s}).results(ctx, r)
+	watched, stop := watchPermission(ctx, js.Conn(), "$JS.API.")
+	defer stop()
+	return (&provisioner{js: js, subjects: s}).results(watched, r)
 }
 
 // provisioner creates and checks streams and consumers, and lists what it created.

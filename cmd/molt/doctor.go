@@ -75,7 +75,7 @@ func (a *app) doctor(cmd *cobra.Command, f *doctorFlags) error {
 		pythonOK := d.checkPythons(ctx, wcfg) && d.checkPools(ctx, wcfg)
 		switch {
 		case serverNamed(cfg):
-			d.checkServer(ctx, connection(cfg, "molt doctor", a.logger(cfg.Log)), wcfg)
+			d.checkServer(ctx, clientConnection(cfg, "molt doctor", a.logger(cfg.Log)), wcfg)
 		case pythonOK:
 			detail, err := a.tryEmbedded(ctx, cfg)
 			d.check("embedded NATS server", detail, err)

@@ -50,7 +50,7 @@ func (a *app) openFleet(cmd *cobra.Command, c *connectionFlags) (*fleet, error) 
 	if !serverNamed(cfg) {
 		return nil, withCode(exitNoServer, fmt.Errorf("%s needs a server: name one with --server or NATS_URL", cmd.CommandPath()))
 	}
-	nc, err := queue.Connect(connection(cfg, "molt "+cmd.Name(), a.logger(cfg.Log)))
+	nc, err := queue.Connect(clientConnection(cfg, "molt "+cmd.Name(), a.logger(cfg.Log)))
 	if err != nil {
 		return nil, err
 	}

@@ -97,7 +97,7 @@ func (a *app) openSession(ctx context.Context, cfg configs.Config, f *sessionFla
 	s := &session{cfg: cfg}
 	var err error
 	if serverNamed(cfg) {
-		s.nc, err = queue.Connect(connection(cfg, "molt client", log))
+		s.nc, err = queue.Connect(clientConnection(cfg, "molt client", log))
 	} else {
 		store := f.store
 		if store == "" {

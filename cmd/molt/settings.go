@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
@@ -141,6 +142,21 @@ func connection(cfg configs.Config, name string, log *zap.Logger) queue.Connecti
 			log.Warn("NATS connection", zap.String("event", event), zap.Error(err))
 		},
 	}
+}
+
+// clientConnection is the connection of a command that is not a worker. A publish that
+// the server refuses is the command's own error, or of no account to it.
+func clientConnection(cfg configs.Config, name string, log *zap.Logger) queue.Connection {
+	c := connection(cfg, name, log)
+	warn := c.OnEvent
+	c.OnEvent = func(event string, err error) {
+		if errors.Is(err, nats.ErrPermissionViolation) && strings.Contains(strings.ToLower(err.Error()), "for publish to") {
+			log.Debug("NATS connection", zap.String("event", event), zap.Error(err))
+			return
+		}
+		warn(event, err)
+	}
+	return c
 }
 
 // workerConfig turns the file's words into the worker's.
