@@ -35,8 +35,11 @@ type DeadJob struct {
 	data                       []byte
 }
 
-// Job decodes the job of the record.
+// Job decodes the job of the record. It is an error when the record has no payload.
 func (d *DeadJob) Job() (Job, error) {
+	if size := d.header.Get(HeaderDeadOmitted); size != "" {
+		return Job{}, fmt.Errorf("the payload of %s bytes is left out: with the record it exceeded the server's max_payload", size)
+	}
 	enc, err := DetectEncoding(d.header.Get(HeaderContentType), d.data)
 	if err != nil {
 		return Job{}, err
@@ -98,6 +101,10 @@ func (c *Client) deadJob(m *jetstream.RawStreamMsg) *DeadJob {
 func (c *Client) Requeue(ctx context.Context, d *DeadJob) error {
 	if d.ID == "" || d.Namespace == "" {
 		return fmt.Errorf("cannot queue record %d again: its headers don't say which job it was: publish its payload yourself", d.Number)
+	}
+	if d.header.Get(HeaderDeadOmitted) != "" {
+		_, err := d.Job()
+		return fmt.Errorf("cannot queue job %q again: %w: publish it yourself, under another id", d.ID, err)
 	}
 	watched, stop := watchPermission(ctx, c.nc, "$JS.API.")
 	defer stop()

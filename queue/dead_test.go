@@ -2,11 +2,14 @@ package queue_test
 
 import (
 	"errors"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/nats-io/nats.go"
 
 	"github.com/seed-0f8c9bb6/molt/queue"
+	"github.com/seed-0f8c9bb6/molt/queue/embednats"
 )
 
 func (b *bench) dead() (all []*queue.DeadJob) {
@@ -106,5 +109,40 @@ func TestRequeueLeavesAnothersResult(t *testing.T) {
 	}
 	if err := b.client.Forget(ctx, records[0]); err != nil || len(b.dead()) != 0 {
 		t.Error(err)
+	}
+}
+
+// A job of the largest size that the server takes leaves no room for a record's headers: it
+// is given up all the same, and its record says what is missing.
+func TestJobTooLargeForItsRecordIsGivenUp(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	ctx := testContext(t)
+	policy := testPolicy
+	policy.MaxJobBytes = embednats.MaxPayload
+	var err error
+	if b.queue, err = queue.Open(ctx, connect(t, b.url), b.subjects, testPool, testResults, policy); err != nil {
+		t.Fatal(err)
+	}
+	frame := `{"id":"big","code":"1","stdin":""}`
+	b.publish("molt.jobs.default", nil, strings.Replace(frame, `""`, `"`+strings.Repeat("a", embednats.MaxPayload-len(frame))+`"`, 1))
+	b.bury()
+	b.submit(queue.Job{ID: "small", Code: "1"})
+	b.bury()
+	if r := b.stored("default", "jobs", "big"); r.Status != queue.StatusInfraError {
+		t.Errorf("%+v", r)
+	}
+	records := b.dead()
+	if len(records) != 2 || records[0].ID != "big" || records[1].ID != "small" {
+		t.Fatalf("records %+v", records)
+	}
+	if _, err := records[0].Job(); err == nil || !strings.Contains(err.Error(), strconv.Itoa(embednats.MaxPayload)) {
+		t.Errorf("the payload of a record that has none: %v", err)
+	}
+	if err := b.client.Requeue(ctx, records[0]); err == nil || !strings.Contains(err.Error(), "left out") {
+		t.Errorf("requeue: %v", err)
+	}
+	if r := b.stored("default", "jobs", "big"); r.Status != queue.StatusInfraError {
+		t.Errorf("the result is gone: %+v", r)
 	}
 }

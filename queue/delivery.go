@@ -140,15 +140,28 @@ func (d *Delivery) Bury(ctx context.Context, death Death, r Result) error {
 }
 
 func (d *Delivery) bury(ctx context.Context, death Death) error {
-	msg := nats.NewMsg(d.queue.subjects.Dead(d.queue.pool))
+	msg := d.record(death)
 	msg.Data = d.msg.Data
 	for key, values := range d.msg.Header {
 		// What a producer told the server about its publication (an expected
 		// stream, for one) would have this one refused.
-		if !strings.HasPrefix(key, "Nats-") {
+		if _, ours := msg.Header[key]; !ours && !strings.HasPrefix(key, "Nats-") {
 			msg.Header[key] = slices.Clone(values)
 		}
 	}
+	if int64(msg.Size()) > d.queue.nc.MaxPayload() {
+		msg = d.record(death)
+		msg.Header.Set(HeaderDeadOmitted, strconv.Itoa(len(d.msg.Data)))
+	}
+	if err := d.queue.results.put(ctx, d.queue.subjects.DeadStream(), msg); err != nil {
+		return fmt.Errorf("cannot record the dead job %s: %w", d.Job.ID, err)
+	}
+	return nil
+}
+
+// record is what the dead stream gets of the job beside its own message.
+func (d *Delivery) record(death Death) *nats.Msg {
+	msg := nats.NewMsg(d.queue.subjects.Dead(d.queue.pool))
 	// The job's own message id would make JetStream drop a second burial after
 	// a requeue; one per delivery keeps a retried publish single.
 	msg.Header.Set(nats.MsgIdHdr, fmt.Sprintf("%s.%s.%d", d.queue.pool, d.sequenceID(), d.Attempt))
@@ -159,10 +172,7 @@ func (d *Delivery) bury(ctx context.Context, death Death) error {
 	if death.Worker != "" {
 		msg.Header.Set(HeaderDeadWorker, death.Worker)
 	}
-	if err := d.queue.results.put(ctx, d.queue.subjects.DeadStream(), msg); err != nil {
-		return fmt.Errorf("cannot record the dead job %s: %w", d.Job.ID, err)
-	}
-	return nil
+	return msg
 }
 
 // Refusal returns the result of a job that never ran.

@@ -25,6 +25,9 @@ const (
 	HeaderDeadAttempts = "Molt-Dead-Attempts"
 	HeaderDeadSubject  = "Molt-Dead-Subject"
 	HeaderDeadWorker   = "Molt-Dead-Worker"
+	// HeaderDeadOmitted is the size in bytes of a payload that is left out, with the
+	// job's own headers: the server takes no message that has both it and these.
+	HeaderDeadOmitted = "Molt-Dead-Omitted"
 )
 
 // Stored is a result as the result stream holds it: a body without headers,
