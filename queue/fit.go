@@ -90,6 +90,7 @@ func (r *Result) cutTexts(limit int) bool {
 	}
 	if r.Error != nil {
 		e := *r.Error
+		one("error.type", &e.Type)
 		one("error.message", &e.Message)
 		one("error.traceback", &e.Traceback)
 		r.Error = &e

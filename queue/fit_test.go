@@ -17,7 +17,7 @@ func TestFitResultCutsWhatDoesNotFit(t *testing.T) {
 			Value:  json.RawMessage(`"` + long + `"`),
 			Locals: map[string]json.RawMessage{"x": json.RawMessage(`"` + long + `"`)},
 			Files:  map[string][]byte{"f": []byte(long)},
-			Error:  &JobError{Type: "E", Message: long, Traceback: long},
+			Error:  &JobError{Type: long, Message: long, Traceback: long},
 		}
 	}
 	for _, enc := range []Encoding{EncodingJSON, EncodingMsgpack} {
@@ -41,7 +41,7 @@ func TestFitResultCutsWhatDoesNotFit(t *testing.T) {
 			for name, kept := range map[string]bool{
 				"stdout": got.Stdout == long, "value": got.Value != nil, "files": got.Files != nil,
 				"locals": got.Locals != nil, "repr": *got.Repr == long, "stderr": got.Stderr == "short",
-				"error.message": got.Error.Message == long, "error.traceback": got.Error.Traceback == long,
+				"error.type": got.Error.Type == long, "error.message": got.Error.Message == long, "error.traceback": got.Error.Traceback == long,
 			} {
 				if cut[name] == kept {
 					t.Errorf("%s within %d: %s is kept: %v, named as cut: %v", enc, limit, name, kept, cut[name])
