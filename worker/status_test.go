@@ -131,10 +131,11 @@ func TestCountsAndTimes(t *testing.T) {
 
 func TestLeasesAndRedeliveriesAreCounted(t *testing.T) {
 	t.Parallel()
+	const ackWait = 3 * time.Second
 	s := serve(t, func(c *worker.Config) {
 		c.DrainTimeout = 0
 		c.Pools[0].Interpreters = 1
-		c.Pools[0].Stream.AckWait = time.Second
+		c.Pools[0].Stream.AckWait = ackWait
 	})
 	g := newGate(t)
 	ticket := s.submit(g.job())
@@ -148,7 +149,7 @@ func TestLeasesAndRedeliveriesAreCounted(t *testing.T) {
 	if got := counts(s.worker); got.GivenBack != 1 || got.Settled != 0 {
 		t.Errorf("after the drain deadline: %+v", got)
 	}
-	second := s.startWorker(func(c *worker.Config) { c.Name = "w2"; c.Pools[0].Stream.AckWait = time.Second })
+	second := s.startWorker(func(c *worker.Config) { c.Name = "w2"; c.Pools[0].Stream.AckWait = ackWait })
 	g.reached(t)()
 	s.wait(ticket)
 	await(t, "the settled job", func() bool { return counts(second).Settled == 1 })

@@ -146,11 +146,12 @@ func TestBudgetReplacesTheInterpreter(t *testing.T) {
 
 func TestJobLongerThanAckWaitRunsOnce(t *testing.T) {
 	t.Parallel()
-	short := func(c *worker.Config) { c.Pools[0].Stream.AckWait = 2 * time.Second }
+	// It is extended when half has passed; a machine may stand still for the other half.
+	short := func(c *worker.Config) { c.Pools[0].Stream.AckWait = 4 * time.Second }
 	s := serve(t, short)
 	s.startWorker(func(c *worker.Config) { short(c); c.Name = "w2" })
 	marks := filepath.Join(t.TempDir(), "marks")
-	r := s.run(queue.Job{Code: fmt.Sprintf("import time\nopen(%q, 'a').write('x')\ntime.sleep(5)", marks)})
+	r := s.run(queue.Job{Code: fmt.Sprintf("import time\nopen(%q, 'a').write('x')\ntime.sleep(6)", marks)})
 	if r.Status != queue.StatusOK || r.Attempt != 1 {
 		t.Errorf("%+v", r)
 	}
@@ -162,7 +163,17 @@ func TestJobLongerThanAckWaitRunsOnce(t *testing.T) {
 func TestTwoWorkersShareTheJobs(t *testing.T) {
 	t.Parallel()
 	s := serve(t, nil)
-	s.startWorker(func(c *worker.Config) { c.Name = "w2" })
+	second := s.startWorker(func(c *worker.Config) { c.Name = "w2" })
+	await(t, "all interpreters", func() bool {
+		for _, w := range []*worker.Worker{s.worker, second} {
+			for _, slot := range w.Status().Pools[0].Slots {
+				if slot.State != "idle" {
+					return false
+				}
+			}
+		}
+		return true
+	})
 	const n = 40
 	var tickets []queue.Ticket
 	for i := range n {
