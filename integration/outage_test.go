@@ -85,9 +85,21 @@ pools:
 	c.verify(isOK)
 }
 
-// startCluster starts three servers, by name, and returns all their URLs when they have
-// found each other.
-func startCluster(t *testing.T) (map[string]*server, string) {
+// A worker that is started before its cluster has a leader waits for it.
+func TestWorkerStartedBeforeItsCluster(t *testing.T) {
+	t.Parallel()
+	servers, url := newCluster(t)
+	servers["n1"].start()
+	w := start(t, moltPath, "worker", "--server", url, "--connect-timeout", "5m", "--interpreters", "1")
+	w.waitFor("is most of its cluster up?")
+	servers["n2"].start()
+	servers["n3"].start()
+	w.waitFor("worker ready")
+}
+
+// newCluster returns three servers, by name, that are still to be started, and all their
+// URLs.
+func newCluster(t *testing.T) (map[string]*server, string) {
 	t.Helper()
 	var routes, urls []string
 	for range 3 {
@@ -100,12 +112,19 @@ func startCluster(t *testing.T) (map[string]*server, string) {
 			"-cluster_name", "molt", "-cluster", route, "-routes", strings.Join(routes, ","))
 		urls = append(urls, servers[name].url)
 	}
+	return servers, strings.Join(urls, ",")
+}
+
+// startCluster starts three servers, by name, and returns all their URLs when they have
+// found each other.
+func startCluster(t *testing.T) (map[string]*server, string) {
+	t.Helper()
+	servers, url := newCluster(t)
 	var wg sync.WaitGroup
 	for _, s := range servers {
 		wg.Go(s.start)
 	}
 	wg.Wait()
-	url := strings.Join(urls, ",")
 	js, err := jetstream.New(connect(t, url))
 	if err != nil {
 		t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -213,5 +214,17 @@ func CheckJetStream(ctx context.Context, nc *nats.Conn) error {
 	case errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
 		return fmt.Errorf("%w for this account on %s: enable it for the account", ErrNoJetStream, nc.ConnectedUrlRedacted())
 	}
-	return fmt.Errorf("cannot ask %s about JetStream: %w", nc.ConnectedUrlRedacted(), err)
+	return fmt.Errorf("cannot ask %s about JetStream: %w", nc.ConnectedUrlRedacted(), readyOr(err))
+}
+
+// errCodeNoPeers: a cluster has too few servers for a stream's replicas.
+const errCodeNoPeers = 10005
+
+// readyOr wraps ErrNotReady into an error that may pass by itself.
+func readyOr(err error) error {
+	var api *jetstream.APIError
+	if errors.As(err, &api) && (api.Code == http.StatusServiceUnavailable || api.ErrorCode == errCodeNoPeers) || errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("%w: is most of its cluster up? %w", ErrNotReady, err)
+	}
+	return err
 }

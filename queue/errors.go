@@ -7,6 +7,9 @@ import "errors"
 var (
 	// ErrNoServer: no NATS server answered. Nothing was sent.
 	ErrNoServer = errors.New("no NATS server there")
+	// ErrNotReady: the server does not serve JetStream at present, as in a cluster
+	// without a leader or with too few servers for a stream. It may pass by itself.
+	ErrNotReady = errors.New("the server is not ready")
 	// ErrNoJetStream: the server or the account has JetStream disabled.
 	// Nothing was sent.
 	ErrNoJetStream = errors.New("JetStream is not enabled")

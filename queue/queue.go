@@ -45,7 +45,8 @@ type Policy struct {
 	AckWait time.Duration
 }
 
-// Open provisions the pool's streams and returns the worker's end of it.
+// Open provisions the pool's streams and returns the worker's end of it. The error
+// wraps ErrNotReady, ErrNoJetStream, ErrForbidden or ErrShape where that is the cause.
 func Open(ctx context.Context, nc *nats.Conn, s Subjects, pool PoolStream, results ResultStreams, policy Policy) (*Queue, error) {
 	if err := CheckJetStream(ctx, nc); err != nil {
 		return nil, err
@@ -60,7 +61,7 @@ func Open(ctx context.Context, nc *nats.Conn, s Subjects, pool PoolStream, resul
 		results: resultStore{nc: nc, js: js, stream: s.ResultsStream(), gone: gone},
 	}
 	if _, err := q.Restore(ctx); err != nil {
-		return nil, err
+		return nil, readyOr(err)
 	}
 	return q, nil
 }

@@ -86,7 +86,7 @@ func exitCode(ctx context.Context, err error) int {
 		return exit.code
 	case ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(ctx))):
 		return exitInterrupted
-	case errors.Is(err, queue.ErrNoServer), errors.Is(err, queue.ErrNoJetStream), errors.Is(err, queue.ErrNoPool), errors.Is(err, queue.ErrShape),
+	case errors.Is(err, queue.ErrNoServer), errors.Is(err, queue.ErrNotReady), errors.Is(err, queue.ErrNoJetStream), errors.Is(err, queue.ErrNoPool), errors.Is(err, queue.ErrShape),
 		errors.Is(err, queue.ErrCredentials), errors.Is(err, queue.ErrTLS), errors.Is(err, queue.ErrForbidden):
 		return exitNoServer
 	case errors.Is(err, queue.ErrTooLarge), errors.Is(err, queue.ErrIDUsed):

@@ -115,13 +115,14 @@ func (a *app) openSession(ctx context.Context, cfg configs.Config, f *sessionFla
 	return s, nil
 }
 
-// connectChecked returns a connection to a server that has JetStream.
-func connectChecked(ctx context.Context, c queue.Connection) (*nats.Conn, error) {
+// connectChecked returns a connection to a server that has JetStream and says so
+// within the time.
+func connectChecked(ctx context.Context, c queue.Connection, within time.Duration) (*nats.Conn, error) {
 	nc, err := queue.Connect(c)
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	if err := queue.CheckJetStream(ctx, nc); err != nil {
 		nc.Close()
@@ -191,7 +192,7 @@ func (s *session) connect(name string) (*nats.Conn, error) {
 // has an exit code of its own.
 func startError(err error) error {
 	err = fmt.Errorf("cannot start the worker: %w", err)
-	if errors.Is(err, queue.ErrShape) {
+	if errors.Is(err, queue.ErrShape) || errors.Is(err, queue.ErrForbidden) || errors.Is(err, queue.ErrNotReady) {
 		return err
 	}
 	return withCode(exitInfra, err)

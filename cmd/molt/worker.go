@@ -120,10 +120,12 @@ func (a *app) worker(cmd *cobra.Command, f *workerFlags) (err error) {
 	to := connection(cfg, wcfg.Name, log)
 	to.Unbuffered = true
 	wcfg.Explain = to.Explain
-	nc, err := connectPatiently(ctx, to, time.Duration(f.patience), func(err error, wait time.Duration) {
+	until := time.Now().Add(time.Duration(f.patience))
+	failed := func(err error, wait time.Duration) {
 		health.waits.Store(&err)
 		log.Warn("cannot reach the server yet", zap.Error(err), zap.Duration("retry_in", wait.Round(time.Millisecond)))
-	})
+	}
+	nc, err := patiently(ctx, until, failed, func() (*nats.Conn, error) { return connectChecked(ctx, to, startTimeout) })
 	if err != nil {
 		return ended(ctx, err)
 	}
@@ -139,7 +141,7 @@ func (a *app) worker(cmd *cobra.Command, f *workerFlags) (err error) {
 	}
 	wcfg.WorkDir = scratch.dir
 	defer yieldToInterpreters(cfg.Nice, log)()
-	w, err := worker.Start(context.WithoutCancel(ctx), nc, wcfg)
+	w, err := patiently(ctx, until, failed, func() (*worker.Worker, error) { return worker.Start(context.WithoutCancel(ctx), nc, wcfg) })
 	if err != nil {
 		return startError(err)
 	}
@@ -164,22 +166,27 @@ func announce(nc *nats.Conn, w *worker.Worker, log *zap.Logger) (withdraw func(e
 	return service.Close
 }
 
-// connectPatiently tries to connect for the given time, and tells of each failure
-// but the last.
-func connectPatiently(ctx context.Context, c queue.Connection, patience time.Duration, failed backoff.Notify) (*nats.Conn, error) {
+// startTimeout bounds the question about JetStream that a worker may repeat: a cluster
+// without a leader answers none, not even later.
+const startTimeout = 3 * time.Second
+
+// patiently tries again until the time, while the server is not ready, and tells of
+// each failure but the last.
+func patiently[T any](ctx context.Context, until time.Time, failed backoff.Notify, try func() (T, error)) (T, error) {
+	patience := time.Until(until)
+	if patience <= 0 {
+		return try()
+	}
 	policy := backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(100*time.Millisecond),
 		backoff.WithMaxInterval(3*time.Second),
 		backoff.WithMaxElapsedTime(patience))
-	if patience <= 0 {
-		return connectChecked(ctx, c)
-	}
-	return backoff.RetryNotifyWithData(func() (*nats.Conn, error) {
-		nc, err := connectChecked(ctx, c)
-		if err != nil && !errors.Is(err, queue.ErrNoServer) {
-			return nil, backoff.Permanent(err)
+	return backoff.RetryNotifyWithData(func() (T, error) {
+		t, err := try()
+		if err != nil && !errors.Is(err, queue.ErrNoServer) && !errors.Is(err, queue.ErrNotReady) {
+			return t, backoff.Permanent(err)
 		}
-		return nc, err
+		return t, err
 	}, backoff.WithContext(policy, ctx), failed)
 }
 
