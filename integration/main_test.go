@@ -7,15 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -23,6 +20,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"go.uber.org/goleak"
 
+	"github.com/seed-0f8c9bb6/molt/integration/testkit"
 	"github.com/seed-0f8c9bb6/molt/queue"
 )
 
@@ -209,29 +207,7 @@ func startNATS(t testing.TB) string {
 	return fmt.Sprintf("nats://127.0.0.1:%d", port)
 }
 
-// What freePort chooses from: below the ports that the system gives to connections (32768
-// and up on Linux).
-const firstPort, portCount = 15_000, 15_000
-
-var lastPort atomic.Uint32
-
-// freePort returns a port for a program to listen on, no two the same. A port that the
-// system chose could be given to somebody's connection before the program listens, or
-// while it is down: a client that reconnects meanwhile can even be connected to itself.
-func freePort(t testing.TB) int {
-	t.Helper()
-	lastPort.CompareAndSwap(0, rand.Uint32N(portCount)) // others may test at the same time
-	for range portCount {
-		port := firstPort + int(lastPort.Add(1)%portCount)
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err == nil {
-			_ = l.Close()
-			return port
-		}
-	}
-	t.Fatal("no port is free")
-	return 0
-}
+var freePort = testkit.FreePort
 
 // startWorker runs `molt worker` and returns when it is ready.
 func startWorker(t testing.TB, url, name string, args ...string) *process {

@@ -3,9 +3,7 @@ package worker_test
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -186,7 +184,8 @@ func TestNotReadyWhileDraining(t *testing.T) {
 func TestNotReadyWithoutServer(t *testing.T) {
 	t.Parallel()
 	store := t.TempDir()
-	server, err := embednats.Start(embednats.Options{StoreDir: store})
+	options := embednats.Options{StoreDir: store, Port: testkit.FreePort(t)}
+	server, err := embednats.Start(options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -197,14 +196,6 @@ func TestNotReadyWithoutServer(t *testing.T) {
 	}
 	defer func() { _ = w.Drain(context.Background()) }()
 	began := w.Status().Connection.Since
-	at, err := url.Parse(server.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	port, err := strconv.Atoi(at.Port())
-	if err != nil {
-		t.Fatal(err)
-	}
 	if err := server.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -213,7 +204,7 @@ func TestNotReadyWithoutServer(t *testing.T) {
 	if s := w.Status(); s.Ready || !strings.Contains(s.NotReady, "NATS") || s.Connection.State != "reconnecting" || s.Connection.Server != "" {
 		t.Errorf("without a server: %+v", s)
 	}
-	server, err = embednats.Start(embednats.Options{StoreDir: store, Port: port})
+	server, err = embednats.Start(options)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"regexp"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/seed-0f8c9bb6/molt/integration/testkit"
 	"github.com/seed-0f8c9bb6/molt/queue/embednats"
 )
 
@@ -141,12 +141,7 @@ func TestWorkerDrainDeadline(t *testing.T) {
 // A worker may be there before its server: in a composition both start at once.
 func TestWorkerWaitsForServer(t *testing.T) {
 	t.Parallel()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := listener.Addr().(*net.TCPAddr).Port
-	_ = listener.Close()
+	port := testkit.FreePort(t)
 	w := start(t, "worker", "--server", fmt.Sprintf("nats://127.0.0.1:%d", port), "--interpreters", "1")
 	w.waitFor("cannot reach the server yet")
 	startServer(t, embednats.Options{Port: port})

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"io"
 	"reflect"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/micro"
 	"golang.org/x/sys/unix"
 
+	"github.com/seed-0f8c9bb6/molt/integration/testkit"
 	"github.com/seed-0f8c9bb6/molt/queue/embednats"
 	"github.com/seed-0f8c9bb6/molt/worker"
 )
@@ -197,8 +197,8 @@ func TestFit(t *testing.T) {
 // What a watched fleet shows while its server is away and when a worker hangs.
 func TestWatchThroughTroubles(t *testing.T) {
 	t.Parallel()
-	store := t.TempDir()
-	server, err := embednats.Start(embednats.Options{StoreDir: store})
+	options := embednats.Options{StoreDir: t.TempDir(), Port: testkit.FreePort(t)}
+	server, err := embednats.Start(options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,17 +213,12 @@ func TestWatchThroughTroubles(t *testing.T) {
 	go func() { done <- run(ctx, c.line(), c.stdio(terminal, io.Discard)) }()
 	shown.waitFor(t, "w1  ready\x1b[K")
 	shown.waitFor(t, "…\x1b[K") // the lines that are wider than 60
-	port := server.URL()[strings.LastIndexByte(server.URL(), ':')+1:]
 	if err := server.Close(); err != nil {
 		t.Fatal(err)
 	}
 	shown.waitFor(t, "the connection to NATS is lost")
-	number, err := strconv.Atoi(port)
-	if err != nil {
-		t.Fatal(err)
-	}
 	before := len(shown.String())
-	if server, err = embednats.Start(embednats.Options{StoreDir: store, Port: number}); err != nil {
+	if server, err = embednats.Start(options); err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = server.Close() }()
