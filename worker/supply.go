@@ -20,8 +20,11 @@ const (
 	// consumer: a third of the ack wait between them.
 	minLook = 500 * time.Millisecond
 	maxLook = 10 * time.Second
-	// supplyTimeout bounds one look with what it has to restore.
-	supplyTimeout = 10 * time.Second
+	// minPatience and maxPatience bound one look with what it has to restore. While a
+	// cluster chooses a leader a question is never answered, not even later: it had
+	// better be asked again soon, and a slow server had better be given time.
+	minPatience = 2 * time.Second
+	maxPatience = 10 * time.Second
 	// supplyNews is how often the same trouble is logged.
 	supplyNews = 30 * time.Second
 )
@@ -40,10 +43,11 @@ type supply struct {
 	renew   atomic.Bool  // the intake is to ask anew
 
 	// What follows belongs to the goroutine that watches.
-	every   time.Duration  // between two looks
-	fetched int64          // deliveries at the last look
-	last    queue.Standing // as the last look saw it; zero: it had no reason to look
-	logged  time.Time
+	every    time.Duration  // between two looks
+	patience time.Duration  // of one look
+	fetched  int64          // deliveries at the last look
+	last     queue.Standing // as the last look saw it; zero: it had no reason to look
+	logged   time.Time
 
 	mu      sync.Mutex
 	trouble error
@@ -88,6 +92,7 @@ func (s *supply) asks(n int) {
 // watch looks after the supply until ctx ends.
 func (s *supply) watch(ctx context.Context) {
 	s.every = min(max(s.pool.cfg.Stream.AckWait/3, minLook), maxLook)
+	s.patience = minPatience
 	s.again.Reset()
 	s.renew.Store(false)
 	s.blocked.Store(false)
@@ -138,16 +143,18 @@ func (s *supply) look(ctx context.Context, urgent bool) bool {
 	if s.pool.worker.connection.err() != nil {
 		return !urgent // that is trouble enough, and told of elsewhere
 	}
-	bounded, cancel := context.WithTimeout(ctx, supplyTimeout)
+	bounded, cancel := context.WithTimeout(ctx, s.patience)
 	defer cancel()
 	standing, err := s.standing(bounded, urgent)
 	switch {
 	case ctx.Err() != nil:
 		return true
 	case err != nil:
+		s.patience = min(2*s.patience, maxPatience)
 		s.fail(err)
 		return false
 	}
+	s.patience = minPatience
 	s.last = standing
 	s.blocked.Store(false)
 	s.pool.wakeIntake()

@@ -264,10 +264,50 @@ func TestSilentStall(t *testing.T) {
 	await(t, "a worker that is ready", func() bool { return w.Ready() == nil })
 }
 
-// sieve is a way to a server on which requests for jobs can get lost.
+// A question that nobody answers, as while a cluster chooses a leader, is soon asked
+// again.
+func TestLostQuestionIsSoonAskedAgain(t *testing.T) {
+	t.Parallel()
+	url := startServer(t)
+	sieve := newSieve(t, strings.TrimPrefix(url, "nats://"))
+	cfg := testConfig(t)
+	w, err := worker.Start(testContext(t), connect(t, sieve.url), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = w.Drain(context.Background()) })
+	admin := connect(t, url)
+	js, err := jetstream.New(admin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := queue.NewClient(admin, queue.ClientOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sieve.questions.Store(1)
+	began := time.Now()
+	if err := js.DeleteConsumer(testContext(t), jobsStream, "workers"); err != nil {
+		t.Fatal(err)
+	}
+	ticket, err := client.Submit(testContext(t), "default", queue.Job{Code: "1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Wait(testContext(t), ticket); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); sieve.questions.Load() >= 0 || took > 9*time.Second {
+		t.Errorf("the job ended after %v, %d questions are to be lost", took, sieve.questions.Load())
+	}
+}
+
+// sieve is a way to a server on which requests for jobs can get lost, and so many
+// questions about streams.
 type sieve struct {
-	url   string
-	drops atomic.Bool
+	url       string
+	drops     atomic.Bool
+	questions atomic.Int64
 }
 
 func newSieve(t *testing.T, to string) *sieve {
@@ -317,6 +357,9 @@ func (s *sieve) pass(from io.Reader, to io.Writer) {
 			}
 			message = append(message, payload...)
 			if s.drops.Load() && strings.HasPrefix(words[1], "$JS.API.CONSUMER.MSG.NEXT."+jobsStream) {
+				continue
+			}
+			if strings.HasPrefix(words[1], "$JS.API.STREAM.INFO.") && s.questions.Add(-1) >= 0 {
 				continue
 			}
 		}
