@@ -127,6 +127,9 @@ type Pool struct {
 	// Preload names modules that are imported once, so that each job starts with
 	// them; for modes that fork.
 	Preload []string `yaml:"preload"`
+	// ThirdParty is what becomes of modules that are not of the standard library when a
+	// job ends: keep, or drop, so that each job imports them afresh; for reset.
+	ThirdParty string `yaml:"third_party"`
 	// Imports names the modules that jobs may import, "default" among them; for
 	// restricted modes.
 	Imports []string `yaml:"imports"`
@@ -179,6 +182,7 @@ func DefaultPool(name string) Pool {
 		UnhealthyAfter:  3,
 		Budget:          DefaultBudget(),
 		Timeout:         Duration(60 * time.Second),
+		ThirdParty:      "keep",
 		Attempts:        5,
 		OutputCap:       256 << 10,
 		MaxJobBytes:     8 << 20,

@@ -245,6 +245,7 @@ func TestErrors(t *testing.T) {
 		{"pool name", "pools:\n  - name: a.b\n", []string{"x.yaml:2", "pools[0].name", "letters"}},
 		{"pool twice", "pools:\n  - name: a\n  - name: a\n", []string{"x.yaml:3", "pools[1].name", "rename"}},
 		{"no mode", "pools:\n  - name: a\n    isolation: \"\"\n", []string{"x.yaml:3", "pools[0].isolation", "reset"}},
+		{"third party", "pools:\n  - name: a\n    third_party: lose\n", []string{"x.yaml:3", "pools[0].third_party", "keep, drop"}},
 		{"negative processes", "pools:\n  - name: a\n    processes: -1\n", []string{"x.yaml:3", "pools[0].processes"}},
 		{"negative open files", "pools:\n  - name: a\n    open_files: -1\n", []string{"x.yaml:3", "pools[0].open_files"}},
 		{"negative interpreters", "pools:\n  - name: a\n    interpreters: -1\n", []string{"x.yaml:3", "pools[0].interpreters"}},

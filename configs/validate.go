@@ -92,10 +92,11 @@ func (c *Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Levels and Formats are the values of log.level and log.format.
+// The values of log.level, log.format and third_party.
 var (
-	Levels  = []string{"debug", "info", "warn", "error"}
-	Formats = []string{"console", "json"}
+	Levels       = []string{"debug", "info", "warn", "error"}
+	Formats      = []string{"console", "json"}
+	ThirdParties = []string{"keep", "drop"}
 )
 
 type checker func(ok bool, key, format string, args ...any)
@@ -139,6 +140,7 @@ func (p *Pool) validate(check checker) {
 	check(p.Timeout >= 0, "timeout", "%v is negative: use 0 for no limit", p.Timeout)
 	check(p.Processes >= 0, "processes", "%d is negative: use 0 for no limit", p.Processes)
 	check(p.OpenFiles >= 0, "open_files", "%d is negative: use 0 for no limit", p.OpenFiles)
+	check(slices.Contains(ThirdParties, p.ThirdParty), "third_party", "%q is unknown: choose one of %s", p.ThirdParty, strings.Join(ThirdParties, ", "))
 	check(p.Attempts >= 1, "attempts", "%d must be at least 1", p.Attempts)
 	check(p.OutputCap >= 1024, "output_cap", "%v must be at least 1KiB", p.OutputCap)
 	check(p.MaxJobBytes >= 1024, "max_job_bytes", "%v must be at least 1KiB", p.MaxJobBytes)

@@ -43,7 +43,7 @@ type Options struct {
 // the option that the mode cannot enforce, and what to do.
 func (m Mode) Settings(o Options) (json.RawMessage, error) {
 	if o.DropThirdParty && m.Name != reset.Name {
-		return nil, fmt.Errorf("the mode %s does not reset modules: use reset, or leave the choice about third-party modules out", m.Name)
+		return nil, fmt.Errorf("the mode %s does not reset modules: use reset, or leave third_party out", m.Name)
 	}
 	if err := m.checkImports(o.Imports); err != nil {
 		return nil, err

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"time"
 
@@ -130,7 +131,7 @@ func batchName(path string, jobs *jobsFile, cfg configs.Config, pool string) str
 	if !serverNamed(cfg) {
 		for _, p := range cfg.Pools {
 			if p.Name == pool {
-				settings["embedded"] = []any{p.Isolation, p.Budget, p.Timeout, p.Memory, p.Python, p.OutputCap, p.Env, p.CPU, p.Preload, p.Imports}
+				settings["embedded"] = embeddedSettings(p)
 			}
 		}
 	}
@@ -149,6 +150,19 @@ func batchName(path string, jobs *jobsFile, cfg configs.Config, pool string) str
 		return '-'
 	}, queue.CutUTF8(stem, 64))
 	return stem + "-" + hex.EncodeToString(h.Sum(nil)[:6])
+}
+
+// embeddedSettings are what of a pool can change a job's result. The later ones are left out
+// where they are the default, so that a batch keeps the name that it had before them.
+func embeddedSettings(p configs.Pool) []any {
+	later := func(p configs.Pool) []any {
+		return []any{p.Processes, p.OpenFiles, p.FileSize, p.User, p.ThirdParty, p.MaxJobBytes, p.ReplyAllow}
+	}
+	settings := []any{p.Isolation, p.Budget, p.Timeout, p.Memory, p.Python, p.OutputCap, p.Env, p.CPU, p.Preload, p.Imports}
+	if !reflect.DeepEqual(later(p), later(configs.DefaultPool(p.Name))) {
+		settings = append(settings, later(p)...)
+	}
+	return settings
 }
 
 // interruptPatience is how long an interrupted batch waits for the jobs that

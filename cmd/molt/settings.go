@@ -211,7 +211,8 @@ func poolConfig(p configs.Pool, mode isolation.Mode) (worker.PoolConfig, error) 
 		Mode: mode,
 		Options: isolation.Options{
 			Preload: p.Preload, CPU: p.CPU.Std(), Imports: p.Imports,
-			Processes: p.Processes, OpenFiles: p.OpenFiles, FileSize: int64(p.FileSize),
+			DropThirdParty: p.ThirdParty == "drop",
+			Processes:      p.Processes, OpenFiles: p.OpenFiles, FileSize: int64(p.FileSize),
 		},
 		Interpreters: p.Interpreters,
 		Python:       p.Python,
