@@ -134,19 +134,23 @@ func (c *Client) publishWhenRoom(ctx context.Context, pool string, msg *nats.Msg
 	if c.patience <= 0 {
 		return nil, full
 	}
-	retry := backoff.NewExponentialBackOff(
+	pause := backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(50*time.Millisecond),
 		backoff.WithMaxInterval(2*time.Second),
-		backoff.WithMaxElapsedTime(c.patience))
-	err = backoff.Retry(func() error {
-		ack, err = c.publish(ctx, pool, msg)
-		if err != nil && !errors.Is(err, ErrPoolFull) {
-			return backoff.Permanent(err)
+		backoff.WithMaxElapsedTime(0))
+	until := time.Now().Add(c.patience)
+	for err = full; errors.Is(err, ErrPoolFull); ack, err = c.publish(ctx, pool, msg) {
+		rest := time.Until(until)
+		if rest <= 0 {
+			return nil, fmt.Errorf("no room within %v: %w", c.patience, err)
 		}
-		return err
-	}, backoff.WithContext(retry, ctx))
-	if errors.Is(err, ErrPoolFull) {
-		err = fmt.Errorf("no room within %v: %w", c.patience, err)
+		timer := time.NewTimer(min(pause.NextBackOff(), rest))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, fmt.Errorf("%w: %w", context.Cause(ctx), err)
+		}
 	}
 	return ack, err
 }

@@ -129,5 +129,13 @@ func (d *Delivery) request(ctx context.Context, body string) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	_, err := d.queue.nc.RequestWithContext(ctx, d.msg.Reply, []byte(body))
+	return connectedOr(err)
+}
+
+// connectedOr says what it means when nothing is kept for a connection that is down.
+func connectedOr(err error) error {
+	if errors.Is(err, nats.ErrReconnectBufExceeded) {
+		return fmt.Errorf("there is no connection to the server (%w)", err)
+	}
 	return err
 }

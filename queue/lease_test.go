@@ -2,6 +2,7 @@ package queue_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -121,6 +122,53 @@ func TestUnbufferedConnectionKeepsNothingForLater(t *testing.T) {
 	waitUntil(t, "the connection is down", func() bool { return !nc.IsConnected() })
 	if err := nc.Publish("a", []byte("x")); !errors.Is(err, nats.ErrReconnectBufExceeded) {
 		t.Errorf("a publish without a connection: %v", err)
+	}
+}
+
+// The library's word for a connection that is down is about a buffer.
+func TestExtendWithoutConnectionSaysSo(t *testing.T) {
+	t.Parallel()
+	s, err := embednats.Start(embednats.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc, err := queue.Connect(queue.Connection{URL: s.URL(), Unbuffered: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	subjects, err := queue.NewSubjects("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	q, err := queue.Open(testContext(t), nc, subjects, testPool, testResults, testPolicy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := q.Source()
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := queue.NewClient(nc, queue.ClientOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Submit(testContext(t), "default", queue.Job{Code: "1"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := source.Ask(1); err != nil {
+		t.Fatal(err)
+	}
+	d, err := q.Receive(<-source.Messages())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	waitUntil(t, "the connection is down", func() bool { return !nc.IsConnected() })
+	if err := d.Extend(testContext(t)); err == nil || !strings.Contains(err.Error(), "no connection to the server") {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -75,7 +75,7 @@ func (r resultStore) put(ctx context.Context, stream string, msg *nats.Msg) erro
 func (r resultStore) tryPut(ctx context.Context, stream string, msg *nats.Msg) error {
 	future, err := r.js.PublishMsgAsync(msg)
 	if err != nil {
-		return fmt.Errorf("cannot publish the result: %w", err)
+		return fmt.Errorf("cannot publish the result: %w", connectedOr(err))
 	}
 	select {
 	case <-future.Ok():

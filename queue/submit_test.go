@@ -99,6 +99,14 @@ func TestFullPoolIsTriedAgainWhenAsked(t *testing.T) {
 	if ticket, err := b.client.Submit(ctx, "default", queue.Job{Code: "1"}); !errors.Is(err, queue.ErrPoolFull) || ticket.ID == "" {
 		t.Errorf("%+v, %v", ticket, err)
 	}
+	hasty, err := queue.NewClient(b.nc, queue.ClientOptions{FullPatience: 200 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	if _, err := hasty.Submit(ctx, "default", queue.Job{Code: "1"}); !errors.Is(err, queue.ErrPoolFull) || time.Since(began) < 200*time.Millisecond {
+		t.Errorf("gave up after %v: %v", time.Since(began), err)
+	}
 	served := b.serve(5)
 	if _, err := patient.Submit(ctx, "default", queue.Job{Code: "1"}); err != nil {
 		t.Error(err)

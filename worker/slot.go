@@ -176,7 +176,7 @@ func (s *slot) execute(d *queue.Delivery, again bool) {
 	case outcome.End == pyproc.EndNotRun:
 		e.again, s.again = true, d
 	case s.killedFromOutside(outcome) && !again:
-		s.log.Warn("an interpreter was killed while it ran a job, which is run once more", zap.Int("signal", outcome.Signal), zap.String("id", d.Job.ID))
+		s.log.Warn("an interpreter was killed or stopped while it ran a job, which is run once more", zap.String("id", d.Job.ID), zap.String("detail", outcome.Detail))
 		e.again, s.again = true, d
 	default:
 		s.pool.complete(d, s.toResult(d, outcome))

@@ -35,7 +35,8 @@ const exitCodes = `Exit codes:
        leaks what it does not declare; cancel: the job was done before
     2  the command line, the configuration or a job is wrong: nothing ran
     3  the worker's side failed: infra_error, no interpreter or embedded
-       server starts, lost results; batch: a job has no result or an infra_error
+       server starts, lost results; run: the pool is full; batch: a job has no
+       result or an infra_error
     4  no NATS server there, or it refuses the user or the connection; JetStream
        disabled, no such pool, no permission (status and drain too), or a stream
        of another shape
