@@ -50,8 +50,9 @@ func TestEachBudget(t *testing.T) {
 		for _, spares := range []int{0, 1} {
 			t.Run(fmt.Sprintf("%s, %d spares", name, spares), func(t *testing.T) {
 				t.Parallel()
-				c.budget.MinLifetime = time.Millisecond
-				s := oneSlot(t, "shared", spares, c.budget)
+				budget := c.budget
+				budget.MinLifetime = time.Millisecond
+				s := oneSlot(t, "shared", spares, budget)
 				for n := 0; s.slot().Generation < 2; n++ {
 					if c.reason == worker.RecycleIdle && n > 0 {
 						await(t, "the idle one is replaced", func() bool { return s.slot().Generation > 1 })

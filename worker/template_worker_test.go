@@ -18,7 +18,9 @@ func serveForked(t *testing.T, policy string, change func(*worker.PoolConfig)) *
 	t.Helper()
 	return serve(t, func(c *worker.Config) {
 		p := &c.Pools[0]
-		p.Interpreters, p.Spares, p.Budget.Executions = 1, 1, 1
+		// Jobs may be given back while no interpreter is there; a delivery that counted
+		// would be the last.
+		p.Interpreters, p.Spares, p.Budget.Executions, p.Attempts = 1, 1, 1, 1
 		p.Mode.Policy = append([][2]string{{"<molt test template>",
 			"import os\ntemplate = hasattr(harness, 'before_fork')\n" + policy}}, p.Mode.Policy...)
 		if change != nil {
@@ -31,7 +33,7 @@ func (s *service) pool() worker.PoolStatus { return s.worker.Status().Pools[0] }
 
 func (s *service) runOK() {
 	s.t.Helper()
-	if r := s.run(queue.Job{Code: "1"}); r.Status != queue.StatusOK || r.Attempt != 1 {
+	if r := s.run(queue.Job{Code: "1"}); r.Status != queue.StatusOK {
 		s.t.Errorf("%+v", r)
 	}
 }
