@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -115,9 +116,15 @@ func readLimited(r io.Reader, name string) ([]byte, error) {
 	return data, err
 }
 
-// readsStdin finds code that asks for standard input. It need not be exact:
-// --stdin says what is meant where it errs.
-var readsStdin = regexp.MustCompile(`stdin|fileinput|\binput\s*\(|\b(open|read)\s*\(\s*0\b`)
+var stdinReader = regexp.MustCompile(`stdin|fileinput|\binput\s*\(|\b(open|read)\s*\(\s*0\b`)
+
+// readsStdin finds code that asks for standard input. It need not be exact: --stdin says
+// what is meant where it errs. The words come first: the expression takes a second for as
+// much code as a message holds.
+func readsStdin(code string) bool {
+	words := []string{"stdin", "input", "open", "read"}
+	return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(code, word) }) && stdinReader.MatchString(code)
+}
 
 // jobStdin returns the job's standard input; nil: none. Python reads only when
 // asked; a job gets its input with it, so that asking is told by the code: a
@@ -126,7 +133,7 @@ func (a *app) jobStdin(ctx context.Context, flag, code string, taken bool) (*str
 	var data []byte
 	var err error
 	switch {
-	case flag == "none", flag == "" && (taken || a.inputIsInteractive() || !readsStdin.MatchString(code)):
+	case flag == "none", flag == "" && (taken || a.inputIsInteractive() || !readsStdin(code)):
 		return nil, nil
 	case flag == "-" && taken:
 		return nil, usageErrorf("cannot read both the code and --stdin from standard input: put one into a file")
