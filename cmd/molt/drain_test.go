@@ -86,11 +86,13 @@ func TestDrainResumeAndRecycleAPool(t *testing.T) {
 	want{stdout: []string{"requested, "}}.check(t, molt(t, "status", "--server", url))
 }
 
-// Jobs go on while every interpreter is replaced, and none is lost or repeated.
+// Jobs go on while every interpreter is replaced, and none is lost or repeated. One that
+// waits too long for a slot is given back and delivered again, which spends no attempt.
 func TestRecycleUnderLoad(t *testing.T) {
 	t.Parallel()
 	url := startServer(t, embednats.Options{})
-	startWorker(t, url, "--name", "w1", "--interpreters", "2")
+	config := write(t, "w1.yaml", "pools:\n  - {name: default, interpreters: 2, attempts: 1}\n")
+	startWorker(t, url, "--name", "w1", "--config", config)
 	lines := strings.Repeat(`{"code": "sum(range(1000))"}`+"\n", 400)
 	jobs := write(t, "jobs.jsonl", lines)
 	done := make(chan outcome, 1)
@@ -105,7 +107,7 @@ func TestRecycleUnderLoad(t *testing.T) {
 				t.Errorf("exit code %d, %d results", out.code, len(all))
 			}
 			for _, r := range all {
-				if r.Status != "ok" || r.Attempt != 1 {
+				if r.Status != "ok" {
 					t.Errorf("%+v", r)
 				}
 			}
