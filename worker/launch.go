@@ -48,9 +48,9 @@ func (c *PoolConfig) checkUsers() error {
 	return c.Users.Check()
 }
 
-// checkRanges refuses pools that share users of a range: each gives them to its own
-// interpreters, which would not be apart from the other's.
-func (c *Config) checkRanges() error {
+// CheckRanges returns an error when pools share users of a range: each gives them to its
+// own interpreters, which would not be apart from the other's. Start checks it too.
+func (c *Config) CheckRanges() error {
 	for i := range c.Pools {
 		for j := range i {
 			a, b := &c.Pools[j], &c.Pools[i]

@@ -60,7 +60,7 @@ func TestRangesOfUsersOfTwoPools(t *testing.T) {
 			}
 			cfg.Pools = append(cfg.Pools, PoolConfig{Stream: queue.PoolStream{Pool: []string{"a", "b"}[i]}, Users: users})
 		}
-		if err := cfg.checkRanges(); (err == nil) != c.apart {
+		if err := cfg.CheckRanges(); (err == nil) != c.apart {
 			t.Errorf("%q and %q: %v", c.first, c.second, err)
 		}
 	}

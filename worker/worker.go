@@ -59,7 +59,7 @@ func Start(ctx context.Context, nc *nats.Conn, cfg Config) (*Worker, error) {
 	if len(cfg.Pools) == 0 {
 		return nil, errors.New("the worker has no pool: configure at least one")
 	}
-	if err := cfg.checkRanges(); err != nil {
+	if err := cfg.CheckRanges(); err != nil {
 		return nil, err
 	}
 	dir, err := cfg.makeDir()

@@ -24,6 +24,7 @@ func TestDoctor(t *testing.T) {
 	pythons := write(t, "c.yaml", "pools:\n  - name: a\n    python: absent\n  - name: b\n  - name: c\n    python: absent\n")
 	bare := pyenv.With(t, pyenv.Numpy) // without RestrictedPython
 	slow := write(t, "c.yaml", "pools:\n  - name: default\n    ack_wait: 7s\n")
+	oneRange := write(t, "c.yaml", "pools:\n  - name: a\n    user: 61000-61015\n    interpreters: 1\n  - name: b\n    user: 61008-61031\n    interpreters: 1\n")
 	tests := map[string]struct {
 		args []string
 		want want
@@ -40,6 +41,8 @@ func TestDoctor(t *testing.T) {
 		"another mode":     {[]string{"--server", url, "--isolation", "fork"}, want{code: exitFailure, stdout: []string{"✗ stream MOLT_JOBS_default: ", `"fork"`}}},
 		"another lease":    {[]string{"--server", url, "--config", slow}, want{code: exitFailure, stdout: []string{"✗ stream MOLT_JOBS_default: ", "ack wait", "7s"}}},
 		"unknown key":      {[]string{"--config", unknown}, want{code: exitFailure, stdout: []string{"✗ configuration: ", unknown + ":1", `"prefx"`}}},
+		"users of two pools": {[]string{"--config", oneRange}, want{code: exitFailure,
+			stdout: []string{"✗ configuration: ", `"a" and "b" have users in common`, "a range of its own"}, not: []string{"✓"}}},
 		"pythons": {[]string{"--config", pythons, "--server", empty}, want{code: exitFailure,
 			stdout: []string{`✗ Python: cannot find "absent"`, "install CPython 3.10", "✓ Python: cpython", "✓ NATS server"}}},
 		"no restriction": {[]string{"--isolation", "restricted", "--server", empty, "--python", bare}, want{code: exitFailure,

@@ -195,6 +195,9 @@ func workerConfig(cfg configs.Config, log *zap.Logger) (worker.Config, error) {
 		}
 		w.Pools = append(w.Pools, pool)
 	}
+	if err := w.CheckRanges(); err != nil {
+		return worker.Config{}, usageError(err)
+	}
 	return w, nil
 }
 
