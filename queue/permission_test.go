@@ -27,7 +27,7 @@ func TestRefusedAnswersAreExplained(t *testing.T) {
 		return nc, c
 	}
 	ctx := testContext(t)
-	nc, c := client()
+	nc, _ := client()
 	check := func(what string, err, want error) {
 		t.Helper()
 		if !errors.Is(err, want) || !strings.Contains(err.Error(), "--inbox-prefix") {
@@ -35,7 +35,7 @@ func TestRefusedAnswersAreExplained(t *testing.T) {
 		}
 	}
 	check("JetStream", queue.CheckJetStream(ctx, nc), queue.ErrForbidden)
-	_, c = client()
+	_, c := client()
 	_, err := c.Wait(ctx, queue.Ticket{ID: "x"})
 	check("wait", err, queue.ErrForbidden)
 	// What was published may have arrived.
