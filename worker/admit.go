@@ -110,7 +110,9 @@ func (p *pool) settleUnrun(d *queue.Delivery, now time.Time) bool {
 // settleSpent settles a job that was delivered more often than it may fail, if
 // enough of these deliveries count. Those that workers gave back don't.
 func (p *pool) settleSpent(d *queue.Delivery) bool {
-	ctx, cancel := context.WithTimeout(p.fetching, lookupTimeout)
+	// The notes are read one by one: a job that was given back often, and whose server is
+	// far away, would never be read to its end in the same time as any other.
+	ctx, cancel := context.WithTimeout(p.fetching, lookupTimeout+time.Duration(d.Attempt)*noteTimeout)
 	defer cancel()
 	history, err := d.History(ctx)
 	if err != nil {

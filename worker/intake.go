@@ -19,8 +19,9 @@ const (
 	// gets the chance.
 	maxWait = time.Second
 	// lookupTimeout bounds one search for stored results, and one question about
-	// a job's deliveries.
+	// a job's deliveries with noteTimeout more for each of them.
 	lookupTimeout = 2 * time.Second
+	noteTimeout   = 100 * time.Millisecond
 	// lookupPause lies between two tries.
 	lookupPause = 250 * time.Millisecond
 	// closeTimeout bounds the wait for what the server had sent already.
