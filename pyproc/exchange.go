@@ -166,25 +166,9 @@ func (x *exchange) poll(ctx context.Context) verdict {
 	takes := takeWatch{x: x, next: stops.next}
 	fds := x.p.pollFDs[:]
 	for {
-		if ctx.Err() != nil {
-			return x.kill(EndCancelled, context.Cause(ctx).Error())
-		}
-		if x.p.dead.Load() {
-			return x.ended()
-		}
-		if c := x.p.condemned.Load(); c != nil && c.execution == x.p.executions.Load() {
-			return x.kill(EndOverMemory, c.detail)
-		}
 		now := time.Now()
-		if !x.deadline.IsZero() && !now.Before(x.deadline) {
-			return x.timedOut()
-		}
-		if stops.stopped(now) {
-			return x.stopped()
-		}
-		// A Python that starts takes what it is sent when it is up.
-		if x.nonce != "" && takes.stuck(now) {
-			return x.kill(EndNotRun, detailUntaken)
+		if over, v := x.over(ctx, now, &stops, &takes); over {
+			return v
 		}
 		if x.progress {
 			x.progress, progress = false, now
@@ -227,6 +211,30 @@ func (x *exchange) poll(ctx context.Context) verdict {
 			}
 		}
 	}
+}
+
+// over reports whether the exchange ends now, whatever may still come from the process.
+func (x *exchange) over(ctx context.Context, now time.Time, stops *stopWatch, takes *takeWatch) (bool, verdict) {
+	if ctx.Err() != nil {
+		return true, x.kill(EndCancelled, context.Cause(ctx).Error())
+	}
+	if x.p.dead.Load() {
+		return true, x.ended()
+	}
+	if c := x.p.condemned.Load(); c != nil && c.execution == x.p.executions.Load() {
+		return true, x.kill(EndOverMemory, c.detail)
+	}
+	if !x.deadline.IsZero() && !now.Before(x.deadline) {
+		return true, x.timedOut()
+	}
+	if stops.stopped(now) {
+		return true, x.stopped()
+	}
+	// A Python that starts takes what it is sent when it is up.
+	if x.nonce != "" && takes.stuck(now) {
+		return true, x.kill(EndNotRun, detailUntaken)
+	}
+	return false, verdict{}
 }
 
 func (x *exchange) pollSet(fds []unix.PollFd) {
