@@ -37,7 +37,8 @@ const (
 func NewBus(ctx context.Context, client, worker *nats.Conn) (*Bus, error) {
 	b := &Bus{}
 	var err error
-	if b.client, err = jetstream.New(client, jetstream.WithPublishAsyncMaxPending(busWindow)); err != nil {
+	// Twice the window: a result may be read before its job's acknowledgement.
+	if b.client, err = jetstream.New(client, jetstream.WithPublishAsyncMaxPending(2*busWindow)); err != nil {
 		return nil, err
 	}
 	if b.worker, err = jetstream.New(worker, jetstream.WithPublishAsyncMaxPending(busWindow)); err != nil {
