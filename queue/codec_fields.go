@@ -81,7 +81,7 @@ func decodeFields(r valueReader, j *Job) error {
 	case kindInvalid:
 		return r.skip()
 	default:
-		return fmt.Errorf("a job must be an object, not %s: send JSON, a msgpack map, or Python source with the Content-Type %s", k, EncodingText)
+		return fmt.Errorf("a job must be an object, not %s: send JSON, which begins with '{', a msgpack map, or Python source with the Content-Type %s", k, EncodingText)
 	}
 	var wrong error
 	err := r.object(func(key []byte) error {

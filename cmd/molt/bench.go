@@ -46,7 +46,9 @@ well: it passes on as many messages of the same size, and nothing is run. Where 
 same processors do both, the two limits together are what can be reached.
 
 Every job's source is unique. The budget of executions is off unless --budget
-says otherwise.
+says otherwise. All figures are medians of the rounds. p50 and p99 are the time from
+submission to result with one job at a time, the loaded ones with --window jobs under
+way.
 
 --isolation all, or several modes separated by commas, compares isolation modes in
 one run, each with a pool of its own on the embedded server: ` + strings.Join(benchmark.RowNames(), ",\n") + `.
@@ -54,8 +56,9 @@ They take turns with the bare loops and, for the modes that fork, with plain Pyt
 that forks for each job. The interpreter needs numpy and RestrictedPython for all.
 
 --scale measures something else: what more worker processes bring to jobs that
-wait, a queue of 1,000,000 jobs from the first to the last, and how long the jobs of
-a killed worker wait for another. It takes some fifteen minutes; --size shortens it.
+wait (compared to what one worker does, and to slots that never wait for a job), a
+queue of 1,000,000 jobs from the first to the last, and how long the jobs of a killed
+worker wait for another. It takes some ten minutes; --size shortens it.
 
 --recycle measures what it costs to replace interpreters: a budget of 1,000 executions
 (--budget) against none, in turns, in the mode reset (--isolation), and one of one

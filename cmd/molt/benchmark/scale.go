@@ -193,6 +193,7 @@ func (r ScaleReport) WriteTable(w io.Writer) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(w, "\nlast to first tenth: ratio %.2f, memory %.2f\n", b.LastToFirst, b.MemoryLastToFirst)
+	_, err := fmt.Fprintf(w, "\ntenth %d to tenth %d: ratio %.2f, memory %.2f\n",
+		b.Tenths[len(b.Tenths)-1].Tenth, b.Tenths[0].Tenth, b.LastToFirst, b.MemoryLastToFirst)
 	return err
 }
