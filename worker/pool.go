@@ -230,7 +230,8 @@ func (p *pool) freeSlots(running context.Context, slotsEnded <-chan struct{}) {
 
 // finishSettling waits for the settlements under way, at most for settleGrace.
 func (p *pool) finishSettling() {
-	timer := time.AfterFunc(settleGrace, func() { p.stopSettling(errStopped) })
+	stopSettling := p.stopSettling // of this shift, whenever the timer fires
+	timer := time.AfterFunc(settleGrace, func() { stopSettling(errStopped) })
 	p.cancelling.Lock()
 	p.settlers.stop()
 	p.cancelling.Unlock()

@@ -143,7 +143,9 @@ func (p *pool) drain(ctx context.Context, forGood bool) error {
 // endShift stops the pool in order: fetching, waiting jobs, running jobs, interpreters,
 // settlements.
 func (p *pool) endShift(end *shiftEnd) {
-	deadline := time.AfterFunc(p.worker.cfg.DrainTimeout, func() { p.stopRunning(ErrDrainDeadline) })
+	// By the time that it fires another shift may have begun.
+	stopRunning := p.stopRunning
+	deadline := time.AfterFunc(p.worker.cfg.DrainTimeout, func() { stopRunning(ErrDrainDeadline) })
 	slotsEnded := make(chan struct{})
 	p.leaseWG.Go(func() { p.freeSlots(p.running, slotsEnded) })
 	p.intakeWG.Wait()
