@@ -112,7 +112,7 @@ func (p *pool) settleUnrun(d *queue.Delivery, now time.Time) bool {
 func (p *pool) settleSpent(d *queue.Delivery) bool {
 	// The notes are read one by one: a job that was given back often, and whose server is
 	// far away, would never be read to its end in the same time as any other.
-	ctx, cancel := context.WithTimeout(p.fetching, lookupTimeout+time.Duration(d.Attempt)*noteTimeout)
+	ctx, cancel := context.WithTimeout(p.fetching, lookupTimeout+time.Duration(min(d.Attempt, maxNotes))*noteTimeout)
 	defer cancel()
 	history, err := d.History(ctx)
 	if err != nil {

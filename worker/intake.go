@@ -19,9 +19,11 @@ const (
 	// gets the chance.
 	maxWait = time.Second
 	// lookupTimeout bounds one search for stored results, and one question about
-	// a job's deliveries with noteTimeout more for each of them.
+	// a job's deliveries with noteTimeout more for each of up to maxNotes: others wait
+	// for it.
 	lookupTimeout = 2 * time.Second
 	noteTimeout   = 100 * time.Millisecond
+	maxNotes      = 100
 	// lookupPause lies between two tries.
 	lookupPause = 250 * time.Millisecond
 	// closeTimeout bounds the wait for what the server had sent already.
