@@ -44,6 +44,9 @@ func (c *Client) SubmitBatch(ctx context.Context, pool string, jobs iter.Seq[Job
 		for job := range jobs {
 			select {
 			case slots <- struct{}{}:
+				if ctx.Err() != nil {
+					return // select may choose either
+				}
 				flights <- c.launch(ctx, pool, job) // has room: there are no more than slots
 			case <-ctx.Done():
 				return
