@@ -143,6 +143,9 @@ func (a *app) worker(cmd *cobra.Command, f *workerFlags) (err error) {
 	defer yieldToInterpreters(cfg.Nice, log)()
 	w, err := patiently(ctx, until, failed, func() (*worker.Worker, error) { return worker.Start(context.WithoutCancel(ctx), nc, wcfg) })
 	if err != nil {
+		if err = ended(ctx, err); err == nil {
+			return nil
+		}
 		return startError(err)
 	}
 	health.serve(w)
