@@ -77,13 +77,14 @@ func removeScratch(dir string) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+	var errs []error
 	for _, entry := range entries {
-		if entry.Name() == scratchLock {
-			continue
+		if entry.Name() != scratchLock {
+			errs = append(errs, os.RemoveAll(filepath.Join(dir, entry.Name())))
 		}
-		if err := os.RemoveAll(filepath.Join(dir, entry.Name())); err != nil {
-			return err
-		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
 	}
 	return os.RemoveAll(dir)
 }
