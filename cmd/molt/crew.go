@@ -103,6 +103,8 @@ type crewMember struct {
 	drained chan struct{} // closed when its log has ended
 }
 
+func (m *crewMember) Ended() <-chan struct{} { return m.drained }
+
 func (m *crewMember) Pause(ctx context.Context) error { return m.order(ctx, worker.ActionDrain) }
 
 func (m *crewMember) Resume(ctx context.Context) error { return m.order(ctx, worker.ActionResume) }

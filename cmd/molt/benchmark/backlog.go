@@ -47,7 +47,11 @@ func (o ScaleOptions) backlog(ctx context.Context) (r BacklogReport, err error) 
 	if err != nil {
 		return r, err
 	}
-	defer func() { err = errors.Join(err, member.Stop()) }()
+	ctx, unwatch := watch(ctx, "backlog", member)
+	defer func() {
+		unwatch()
+		err = errors.Join(err, member.Stop())
+	}()
 	if err := member.Pause(ctx); err != nil {
 		return r, err
 	}

@@ -196,7 +196,9 @@ func (o Options) queueRate(ctx context.Context, w Workload, jobs int, unique str
 		}
 		var failed error
 		err := o.Client.SubmitBatch(ctx, o.Pool, source, func(s queue.Submitted) bool {
-			failed = s.Err
+			if failed = s.Err; failed != nil {
+				cancel(failed) // the source may be waiting for the window
+			}
 			return failed == nil
 		})
 		if err = errors.Join(err, failed); err != nil {

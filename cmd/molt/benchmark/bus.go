@@ -1,6 +1,7 @@
 package benchmark
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +23,7 @@ import (
 type Bus struct {
 	client, worker jetstream.JetStream
 	jobs           jetstream.Consumer
+	refused        chan error // of publishes of jobs
 }
 
 // The streams of a Bus, which have the settings of molt's own.
@@ -35,10 +37,17 @@ const (
 
 // NewBus makes the streams; the two connections are the client's and the worker's.
 func NewBus(ctx context.Context, client, worker *nats.Conn) (*Bus, error) {
-	b := &Bus{}
+	b := &Bus{refused: make(chan error, 1)}
 	var err error
 	// Twice the window: a result may be read before its job's acknowledgement.
-	if b.client, err = jetstream.New(client, jetstream.WithPublishAsyncMaxPending(2*busWindow)); err != nil {
+	b.client, err = jetstream.New(client, jetstream.WithPublishAsyncMaxPending(2*busWindow),
+		jetstream.WithPublishAsyncErrHandler(func(_ jetstream.JetStream, _ *nats.Msg, err error) {
+			select {
+			case b.refused <- err:
+			default:
+			}
+		}))
+	if err != nil {
 		return nil, err
 	}
 	if b.worker, err = jetstream.New(worker, jetstream.WithPublishAsyncMaxPending(busWindow)); err != nil {
@@ -49,7 +58,11 @@ func NewBus(ctx context.Context, client, worker *nats.Conn) (*Bus, error) {
 		{Name: busResults, Subjects: []string{"bench.results.>"}, Discard: jetstream.DiscardNew,
 			MaxMsgsPerSubject: 1, DiscardNewPerSubject: true, AllowDirect: true},
 	} {
-		if _, err := b.client.CreateOrUpdateStream(ctx, stream); err != nil {
+		// One that a killed process left in a store has its jobs.
+		if err := b.client.DeleteStream(ctx, stream.Name); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
+			return nil, fmt.Errorf("cannot remove the stream %s: %w", stream.Name, err)
+		}
+		if _, err := b.client.CreateStream(ctx, stream); err != nil {
 			return nil, fmt.Errorf("cannot make the stream %s: %w", stream.Name, err)
 		}
 	}
@@ -69,8 +82,6 @@ func (b *Bus) Close(ctx context.Context) error {
 
 // rate passes on jobs with these bodies and returns how many a second.
 func (b *Bus) rate(ctx context.Context, jobs int, job, result []byte) (float64, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
 	batch := queue.NewID()
 	results, err := b.client.OrderedConsumer(ctx, busResults, jetstream.OrderedConsumerConfig{FilterSubjects: []string{"bench.results." + batch + ".*"}})
 	if err != nil {
@@ -80,32 +91,41 @@ func (b *Bus) rate(ctx context.Context, jobs int, job, result []byte) (float64, 
 	if err != nil {
 		return 0, fmt.Errorf("cannot read %s: %w", busResults, err)
 	}
-	defer context.AfterFunc(ctx, read.Stop)()
 	defer read.Stop()
-
 	start := time.Now()
-	window := make(chan struct{}, busWindow)
-	var sides errgroup.Group
-	fail := func(work func() error) {
-		sides.Go(func() error {
-			err := work()
-			if err != nil {
-				cancel(err)
+	var took time.Duration
+	window, done := make(chan struct{}, busWindow), make(chan struct{})
+	sides, one := errgroup.WithContext(ctx) // ends with the first that fails
+	defer context.AfterFunc(one, read.Stop)()
+	sides.Go(func() error { return b.serve(one, jobs, batch, result) })
+	sides.Go(func() error { return b.publish(one, jobs, batch, job, window) })
+	sides.Go(func() error {
+		for range jobs {
+			if _, err := read.Next(); err != nil {
+				return fmt.Errorf("cannot read %s: %w", busResults, err)
 			}
-			return err
-		})
-	}
-	fail(func() error { return b.serve(ctx, jobs, batch, result) })
-	fail(func() error { return b.publish(ctx, jobs, batch, job, window) })
-	for range jobs {
-		if _, err := read.Next(); err != nil {
-			cancel(err)
-			return 0, errors.Join(err, sides.Wait())
+			<-window
 		}
-		<-window
+		took = time.Since(start)
+		close(done)
+		return nil
+	})
+	sides.Go(func() error {
+		select {
+		case err := <-b.refused:
+			return fmt.Errorf("cannot publish to %s: %w", busJobs, err)
+		case <-done:
+		case <-one.Done():
+		}
+		return nil
+	})
+	if err := sides.Wait(); err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		return 0, err
 	}
-	took := time.Since(start)
-	return float64(jobs) / took.Seconds(), sides.Wait()
+	return float64(jobs) / took.Seconds(), nil
 }
 
 func (b *Bus) publish(ctx context.Context, jobs int, batch string, job []byte, window chan<- struct{}) error {
@@ -134,14 +154,14 @@ func (b *Bus) serve(ctx context.Context, jobs int, batch string, result []byte) 
 	if err != nil {
 		return fmt.Errorf("cannot read %s: %w", busJobs, err)
 	}
-	defer context.AfterFunc(ctx, arrived.Stop)()
 	defer arrived.Stop()
-	var hands errgroup.Group
+	hands, ctx := errgroup.WithContext(ctx)
+	defer context.AfterFunc(ctx, arrived.Stop)()
 	hands.SetLimit(busHands)
 	for range jobs {
 		job, err := arrived.Next()
 		if err != nil {
-			return errors.Join(err, hands.Wait())
+			return cmp.Or(hands.Wait(), err)
 		}
 		hands.Go(func() error {
 			stored, err := b.worker.PublishAsync("bench.results."+job.Subject()[len("bench.jobs."):], result)

@@ -25,6 +25,8 @@ type CrewPool struct {
 
 // CrewMember is a worker process.
 type CrewMember interface {
+	// Ended is closed when its process has ended.
+	Ended() <-chan struct{}
 	// Pause drains its pool, and Resume lets that serve again.
 	Pause(ctx context.Context) error
 	Resume(ctx context.Context) error
@@ -108,13 +110,18 @@ func (o ScaleOptions) waiting(ctx context.Context) (reports []WorkersReport, err
 	o.Pool = pool.Name
 	var crew []CrewMember
 	defer func() { err = errors.Join(err, stopAll(crew)) }()
+	life := ctx // of the workers, which outlives the watches
 	for _, workers := range o.Workers {
 		for len(crew) < workers {
-			member, err := o.Crew.Start(ctx, fmt.Sprintf("waiting-%d", len(crew)), pool)
+			name := fmt.Sprintf("waiting-%d", len(crew))
+			member, err := o.Crew.Start(life, name, pool)
 			if err != nil {
 				return nil, err
 			}
 			crew = append(crew, member)
+			watched, unwatch := watch(ctx, name, member)
+			defer unwatch()
+			ctx = watched
 		}
 		slots := workers * o.Interpreters
 		jobs := max(int(float64(slots*waitingRounds)*o.Options.Scale), slots)
@@ -142,6 +149,20 @@ func (o ScaleOptions) waiting(ctx context.Context) (reports []WorkersReport, err
 	return reports, nil
 }
 
+// watch returns a context that ends when the worker does, until unwatch is called: nobody
+// would bring the results that are waited for.
+func watch(ctx context.Context, name string, m CrewMember) (watched context.Context, unwatch func()) {
+	watched, cancel := context.WithCancelCause(ctx)
+	go func() {
+		select {
+		case <-m.Ended():
+			cancel(fmt.Errorf("the worker %s ended by itself", name))
+		case <-watched.Done():
+		}
+	}()
+	return watched, func() { cancel(nil) }
+}
+
 // tiny measures tiny jobs against the bare limit, as the command without --scale does,
 // but with the worker in a process of its own.
 func (o ScaleOptions) tiny(ctx context.Context) (r WorkloadReport, err error) {
@@ -150,7 +171,11 @@ func (o ScaleOptions) tiny(ctx context.Context) (r WorkloadReport, err error) {
 	if err != nil {
 		return r, err
 	}
-	defer func() { err = errors.Join(err, member.Stop()) }()
+	ctx, unwatch := watch(ctx, "tiny", member)
+	defer func() {
+		unwatch()
+		err = errors.Join(err, member.Stop())
+	}()
 	o.Pool = pool.Name
 	report, err := Run(ctx, o.Options, Workloads[:1])
 	if err != nil {
