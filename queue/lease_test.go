@@ -101,9 +101,9 @@ func TestExcusedDeliveriesDoNotCount(t *testing.T) {
 	}
 }
 
-// What a worker would have sent while the connection was down is not sent later.
-func TestUnbufferedConnectionKeepsNothingForLater(t *testing.T) {
-	t.Parallel()
+// unbuffered returns a server for the test to close, and a worker's connection to it.
+func unbuffered(t *testing.T) (*embednats.Server, *nats.Conn) {
+	t.Helper()
 	s, err := embednats.Start(embednats.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -112,7 +112,14 @@ func TestUnbufferedConnectionKeepsNothingForLater(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer nc.Close()
+	t.Cleanup(nc.Close)
+	return s, nc
+}
+
+// What a worker would have sent while the connection was down is not sent later.
+func TestUnbufferedConnectionKeepsNothingForLater(t *testing.T) {
+	t.Parallel()
+	s, nc := unbuffered(t)
 	if err := nc.Publish("a", nil); err != nil {
 		t.Fatal(err)
 	}
@@ -128,15 +135,7 @@ func TestUnbufferedConnectionKeepsNothingForLater(t *testing.T) {
 // The library's word for a connection that is down is about a buffer.
 func TestExtendWithoutConnectionSaysSo(t *testing.T) {
 	t.Parallel()
-	s, err := embednats.Start(embednats.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	nc, err := queue.Connect(queue.Connection{URL: s.URL(), Unbuffered: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
+	s, nc := unbuffered(t)
 	subjects, err := queue.NewSubjects("")
 	if err != nil {
 		t.Fatal(err)

@@ -90,7 +90,7 @@ type longQueue struct {
 	read int // results that were read
 }
 
-// backlogPart is what a part of the jobs, the first of which has that number, was done in.
+// backlogPart is how a part of the jobs went, and the tenth that its first job is in.
 type backlogPart struct {
 	tenth      int
 	rate, bare float64
