@@ -122,6 +122,9 @@ func (s *service) startWorker(change func(*worker.Config)) *worker.Worker {
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(func() { _ = w.Drain(context.Background()) })
+	if err := w.Ready(); err != nil {
+		s.t.Errorf("the worker has started, but is not ready: %v", err)
+	}
 	return w
 }
 

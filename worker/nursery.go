@@ -210,7 +210,6 @@ func (n *nursery) onStarted(one *nursling) {
 	}
 	n.brood.warm++
 	n.warm = append(n.warm, one)
-	n.pool.reportStart(nil)
 	n.work.Go(func() { n.watch(one) })
 }
 

@@ -55,7 +55,8 @@ func (p *pool) begin() error {
 	return nil
 }
 
-// reportStart tells how the first start of the shift went.
+// reportStart tells how the first start of the shift went: well when a slot has the
+// interpreter, since only then the pool is ready.
 func (p *pool) reportStart(err error) {
 	select {
 	case p.started <- err:
@@ -63,7 +64,7 @@ func (p *pool) reportStart(err error) {
 	}
 }
 
-// waitReady returns when one interpreter is ready, or with the error of the first that
+// waitReady returns when one slot has its interpreter, or with the error of the first that
 // can't start.
 func (p *pool) waitReady(ctx context.Context) error {
 	select {

@@ -61,6 +61,9 @@ func TestNoIntakeAfterDrain(t *testing.T) {
 	if err := p.waitReady(ctx); err != nil {
 		t.Error(err)
 	}
+	if !p.able() {
+		t.Error("no slot of a pool that is ready has an interpreter")
+	}
 	if err := p.drain(ctx, false); err != nil {
 		t.Error(err)
 	}
@@ -74,6 +77,9 @@ func TestNoIntakeAfterDrain(t *testing.T) {
 	}
 	if err := p.waitReady(ctx); err != nil {
 		t.Error(err)
+	}
+	if !p.able() {
+		t.Error("no slot of a pool that is ready has an interpreter")
 	}
 	if err := p.startIntake(); err != nil {
 		t.Error(err)

@@ -108,6 +108,7 @@ func (s *slot) offered(one *nursling) {
 	s.event(l, o)
 	s.interpreter, s.limit, s.errs = one, s.pool.cfg.Budget.limit(), 0
 	s.view.serves(one)
+	s.pool.reportStart(nil)
 	s.log.Debug("interpreter serves", zap.Int("generation", l.generation), zap.Int("pid", one.Hello().PID))
 	s.pool.wakeIntake()
 }
