@@ -25,6 +25,12 @@ func TestBench(t *testing.T) {
 	}
 }
 
+// tinyReport is of tiny jobs.
+type tinyReport struct {
+	Ratio  float64
+	OfBoth float64 `json:"of_both"`
+}
+
 func TestBenchScale(t *testing.T) {
 	t.Parallel()
 	stdout, stderr, code := run(t, "", "bench", "--scale", "--size", "0.0002", "--rounds", "1", "--nice", "0",
@@ -42,10 +48,8 @@ func TestBenchScale(t *testing.T) {
 			}
 			LastToFirst float64 `json:"last_to_first"`
 		}
-		Tiny struct {
-			Ratio  float64
-			OfBoth float64 `json:"of_both"`
-		}
+		Tiny      tinyReport
+		TinyApart tinyReport `json:"tiny_apart"`
 		Redelivery []struct {
 			Jobs  int
 			LastS float64 `json:"last_s"`
@@ -58,8 +62,13 @@ func TestBenchScale(t *testing.T) {
 	if b := report.Backlog; b.Jobs != 200 || len(b.Tenths) == 0 || b.Tenths[0].RSS == 0 || b.Tenths[0].Ratio <= 0 || b.LastToFirst <= 0 {
 		t.Errorf("backlog: %+v", b)
 	}
-	if r := report.Redelivery; len(r) != 1 || r[0].Jobs != 8 || r[0].LastS <= 0 || report.Tiny.Ratio <= 0 || report.Tiny.OfBoth <= 0 {
-		t.Errorf("%+v", report)
+	if r := report.Redelivery; len(r) != 1 || r[0].Jobs != 8 || r[0].LastS <= 0 {
+		t.Errorf("redelivery: %+v", r)
+	}
+	for where, tiny := range map[string]tinyReport{"in one process": report.Tiny, "apart": report.TinyApart} {
+		if tiny.Ratio <= 0 || tiny.OfBoth <= tiny.Ratio {
+			t.Errorf("tiny jobs %s: %+v", where, tiny)
+		}
 	}
 }
 

@@ -57,8 +57,9 @@ that forks for each job. The interpreter needs numpy and RestrictedPython for al
 
 --scale measures something else: what more worker processes bring to jobs that
 wait (compared to what one worker does, and to slots that never wait for a job), a
-queue of 1,000,000 jobs from the first to the last, and how long the jobs of a killed
-worker wait for another. It takes some ten minutes; --size shortens it.
+queue of 1,000,000 jobs from the first to the last, how long the jobs of a killed
+worker wait for another, and what tiny jobs reach with the worker in a process of its
+own and in the server's. It takes some ten minutes; --size shortens it.
 
 --recycle measures what it costs to replace interpreters: a budget of 1,000 executions
 (--budget) against none, in turns, in the mode reset (--isolation), and one of one
@@ -158,24 +159,38 @@ func (a *app) bench(cmd *cobra.Command, f *benchFlags) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, bare.Stop()) }()
-	s, err := a.openSession(ctx, cfg, &f.session)
+	report, err := a.benchSession(ctx, cfg, f, f.session.pool, bare, workloads)
 	if err != nil {
 		return err
+	}
+	return a.printReport(f, report, nil)
+}
+
+// benchSession measures the workloads in a pool of the configured server, or of an embedded one.
+func (a *app) benchSession(ctx context.Context, cfg configs.Config, f *benchFlags, pool string, bare *benchmark.Bare,
+	workloads []benchmark.Workload,
+) (r benchmark.Report, err error) {
+	s, err := a.openSession(ctx, cfg, &f.session)
+	if err != nil {
+		return r, err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
 	var bus *benchmark.Bus
 	if s.server != nil {
 		if bus, err = benchmark.NewBus(ctx, s.nc, s.workerConn); err != nil {
-			return err
+			return r, err
 		}
 		defer func() { err = errors.Join(err, bus.Close(context.WithoutCancel(ctx))) }()
 	}
-	report, err := benchmark.Run(ctx, benchmark.Options{
-		Client: s.client, Pool: f.session.pool, Bare: bare, Bus: bus,
+	r, err = benchmark.Run(ctx, benchmark.Options{
+		Client: s.client, Pool: pool, Bare: bare, Bus: bus,
 		Rounds: f.rounds, Scale: f.size, Window: f.window, Sequential: f.sequential,
 		Progress: func(what string) { a.notef("bench: %s", what) },
 	}, workloads)
-	return a.printReport(f, report, err)
+	if err != nil {
+		return r, fmt.Errorf("cannot finish the benchmark: %w", err)
+	}
+	return r, nil
 }
 
 // printReport prints what a benchmark found, or says that it failed.

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/seed-0f8c9bb6/molt/cmd/molt/benchmark"
+	"github.com/seed-0f8c9bb6/molt/configs"
 	"github.com/seed-0f8c9bb6/molt/queue"
 	"github.com/seed-0f8c9bb6/molt/queue/embednats"
 )
@@ -45,7 +46,8 @@ func (s *scaleFlags) check() error {
 	return nil
 }
 
-// benchScale measures with workers in processes of their own.
+// benchScale measures with workers in processes of their own, and then once with
+// everything in this one.
 func (a *app) benchScale(cmd *cobra.Command, f *benchFlags) (err error) {
 	ctx := cmd.Context()
 	if _, err := f.chosen(); err != nil {
@@ -68,6 +70,7 @@ func (a *app) benchScale(cmd *cobra.Command, f *benchFlags) (err error) {
 	if !cmd.Flags().Changed("budget") {
 		pool.Budget.Executions = 0
 	}
+	cfg.Pools = []configs.Pool{pool}
 	// Workers are ended with the thread that started them.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -76,30 +79,45 @@ func (a *app) benchScale(cmd *cobra.Command, f *benchFlags) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, bare.Stop()) }()
-	s := &session{cfg: cfg}
-	defer func() { err = errors.Join(err, s.close()) }()
-	if err := s.startServer(embednats.Options{StoreDir: f.session.store, Private: true}, cfg); err != nil {
-		return withCode(exitInfra, err)
+	report, err := a.benchCrew(ctx, cfg, f, bare)
+	if err != nil {
+		return a.printReport(f, report, err)
 	}
-	if s.client, err = queue.NewClient(s.nc, queue.ClientOptions{}); err != nil {
-		return err
-	}
-	if s.workerConn, err = s.connect("molt bench"); err != nil {
-		return withCode(exitInfra, err)
-	}
-	bus, err := benchmark.NewBus(ctx, s.nc, s.workerConn)
+	// Last: this process then yields to its interpreters for good, and so would the workers
+	// that it starts.
+	together, err := a.benchSession(ctx, cfg, f, pool.Name, bare, benchmark.Workloads[:1])
 	if err != nil {
 		return err
 	}
+	report.Tiny = together.Workloads[0]
+	return a.printReport(f, report, nil)
+}
+
+// benchCrew measures all of the report but what one process reaches alone.
+func (a *app) benchCrew(ctx context.Context, cfg configs.Config, f *benchFlags, bare *benchmark.Bare) (r benchmark.ScaleReport, err error) {
+	s := &session{cfg: cfg}
+	defer func() { err = errors.Join(err, s.close()) }()
+	if err := s.startServer(embednats.Options{StoreDir: f.session.store, Private: true}, cfg); err != nil {
+		return r, withCode(exitInfra, err)
+	}
+	if s.client, err = queue.NewClient(s.nc, queue.ClientOptions{}); err != nil {
+		return r, err
+	}
+	if s.workerConn, err = s.connect("molt bench"); err != nil {
+		return r, withCode(exitInfra, err)
+	}
+	bus, err := benchmark.NewBus(ctx, s.nc, s.workerConn)
+	if err != nil {
+		return r, err
+	}
 	defer func() { err = errors.Join(err, bus.Close(context.WithoutCancel(ctx))) }()
-	report, err := benchmark.Scale(ctx, benchmark.ScaleOptions{
+	return benchmark.Scale(ctx, benchmark.ScaleOptions{
 		Options: benchmark.Options{
 			Client: s.client, Bare: bare, Bus: bus, Rounds: f.rounds, Scale: f.size, Window: f.window,
 			Progress: func(what string) { a.notef("bench: %s", what) },
 		},
-		Crew:    &crew{dir: s.scratch.dir, server: s.server, fleet: &fleet{nc: s.nc, prefix: queue.DefaultPrefix}, pool: pool, nice: cfg.Nice},
+		Crew:    &crew{dir: s.scratch.dir, server: s.server, fleet: &fleet{nc: s.nc, prefix: queue.DefaultPrefix}, pool: cfg.Pools[0], nice: cfg.Nice},
 		Workers: f.scale.workers, Interpreters: scaleInterpreters,
 		Backlog: int(scaleBacklog * f.size), AckWaits: f.scale.ackWaits,
 	})
-	return a.printReport(f, report, err)
 }

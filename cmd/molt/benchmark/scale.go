@@ -54,9 +54,13 @@ type ScaleOptions struct {
 
 // ScaleReport is what the measurements of scale found.
 type ScaleReport struct {
-	Waiting    []WorkersReport    `json:"waiting"`
-	Backlog    BacklogReport      `json:"backlog"`
-	Tiny       WorkloadReport     `json:"tiny"`
+	Waiting []WorkersReport `json:"waiting"`
+	Backlog BacklogReport   `json:"backlog"`
+	// Tiny is what the command without --scale measures, where one process is the server,
+	// the worker and the client. Scale leaves it to its caller.
+	Tiny WorkloadReport `json:"tiny"`
+	// TinyApart has the worker in a process of its own.
+	TinyApart  WorkloadReport     `json:"tiny_apart"`
 	Redelivery []RedeliveryReport `json:"redelivery"`
 }
 
@@ -88,7 +92,7 @@ func Scale(ctx context.Context, o ScaleOptions) (ScaleReport, error) {
 	if r.Waiting, err = o.waiting(ctx); err != nil {
 		return r, fmt.Errorf("waiting jobs: %w", err)
 	}
-	if r.Tiny, err = o.tiny(ctx); err != nil {
+	if r.TinyApart, err = o.tinyApart(ctx); err != nil {
 		return r, fmt.Errorf("tiny jobs: %w", err)
 	}
 	for _, wait := range o.AckWaits {
@@ -163,9 +167,9 @@ func watch(ctx context.Context, name string, m CrewMember) (watched context.Cont
 	return watched, func() { cancel(nil) }
 }
 
-// tiny measures tiny jobs against the bare limit, as the command without --scale does,
+// tinyApart measures tiny jobs against the bare limit, as the command without --scale does,
 // but with the worker in a process of its own.
-func (o ScaleOptions) tiny(ctx context.Context) (r WorkloadReport, err error) {
+func (o ScaleOptions) tinyApart(ctx context.Context) (r WorkloadReport, err error) {
 	pool := CrewPool{Name: "tiny", Interpreters: o.Bare.loops, AckWait: queue.DefaultAckWait}
 	member, err := o.Crew.Start(ctx, "tiny", pool)
 	if err != nil {
@@ -203,8 +207,18 @@ func (r ScaleReport) WriteTable(w io.Writer) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "\ntiny jobs: %.0f jobs/s, bare limit %.0f, ratio %.2f; NATS alone %.0f, of both %.2f\n\n",
-		r.Tiny.Rate, r.Tiny.BareRate, r.Tiny.Ratio, r.Tiny.BusRate, r.Tiny.OfBoth)
+	fmt.Fprintf(w, "\ntiny jobs, compared to the bare limit\n\n")
+	fmt.Fprintln(t, "server, worker and client\tjobs/s\tbare jobs/s\tratio\tNATS jobs/s\tof both\t")
+	for _, l := range []struct {
+		where string
+		WorkloadReport
+	}{{"in one process", r.Tiny}, {"worker in its own", r.TinyApart}} {
+		fmt.Fprintf(t, "%s\t%.0f\t%.0f\t%.2f\t%.0f\t%.2f\t\n", l.where, l.Rate, l.BareRate, l.Ratio, l.BusRate, l.OfBoth)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintln(w)
 	for _, d := range r.Redelivery {
 		fmt.Fprintf(w, "a worker was killed with %d jobs: they ran elsewhere after %.2f to %.2f s (ack_wait %.0f s)\n",
 			d.Jobs, d.FirstS, d.LastS, d.AckWaitS)
