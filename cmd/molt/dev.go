@@ -71,7 +71,7 @@ func (a *app) dev(cmd *cobra.Command, f *devFlags) error {
 		err = serveUntil(ctx, s.worker, log)
 		withdraw(err)
 	} else {
-		err = ended(ctx, err)
+		err = ended(ctx, log, err)
 	}
 	return errors.Join(err, s.close())
 }

@@ -4,12 +4,15 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sys/unix"
 
 	"github.com/seed-0f8c9bb6/molt/integration/testkit"
 	"github.com/seed-0f8c9bb6/molt/queue/embednats"
@@ -157,6 +160,38 @@ func TestWorkerStoppedWhileItWaits(t *testing.T) {
 	w.waitFor("cannot reach the server yet")
 	if code := w.stop(); code != exitOK {
 		t.Errorf("exit code %d", code)
+	}
+	w.waitFor("stopped before it was ready")
+}
+
+// A worker whose interpreters are slow to start does not wait for them when it is told to stop.
+func TestWorkerStoppedWhileItStarts(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	fifo := filepath.Join(dir, "fifo")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	slow := filepath.Join(dir, "python")
+	if err := os.WriteFile(slow, []byte("#!/bin/sh\nread line <"+fifo+"\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	url := startServer(t, embednats.Options{})
+	w := start(t, "worker", "--server", url, "--python", slow, "--work-dir", dir)
+	held, err := os.OpenFile(fifo, os.O_WRONLY, 0) // opens when the script reads
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	if code := w.stop(); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+	w.waitFor("stopped before it was ready")
+	if log := w.stderr.String(); strings.Contains(log, "not ready within") {
+		t.Errorf("it waited for its interpreter:\n%s", log)
+	}
+	if left, err := filepath.Glob(filepath.Join(dir, "molt-*")); err != nil || len(left) != 0 {
+		t.Errorf("left behind: %v, %v", left, err)
 	}
 }
 

@@ -127,7 +127,7 @@ func (a *app) worker(cmd *cobra.Command, f *workerFlags) (err error) {
 	}
 	nc, err := patiently(ctx, until, failed, func() (*nats.Conn, error) { return connectChecked(ctx, to, startTimeout) })
 	if err != nil {
-		return ended(ctx, err)
+		return ended(ctx, log, err)
 	}
 	// Drain confirms the acknowledgements, so that nothing is under way here.
 	defer nc.Close()
@@ -141,9 +141,10 @@ func (a *app) worker(cmd *cobra.Command, f *workerFlags) (err error) {
 	}
 	wcfg.WorkDir = scratch.dir
 	defer yieldToInterpreters(cfg.Nice, log)()
-	w, err := patiently(ctx, until, failed, func() (*worker.Worker, error) { return worker.Start(context.WithoutCancel(ctx), nc, wcfg) })
+	// Only its start ends with ctx: a worker that was started drains.
+	w, err := patiently(ctx, until, failed, func() (*worker.Worker, error) { return worker.Start(ctx, nc, wcfg) })
 	if err != nil {
-		if err = ended(ctx, err); err == nil {
+		if err = ended(ctx, log, err); err == nil {
 			return nil
 		}
 		return startError(err)
@@ -224,10 +225,11 @@ func serveUntil(ctx context.Context, w *worker.Worker, log *zap.Logger) error {
 	return nil
 }
 
-// ended turns the end of ctx into success: a worker that is told to stop while
-// it still tries to connect has nothing to give back.
-func ended(ctx context.Context, err error) error {
+// ended turns the end of ctx into success: a worker that is told to stop before it
+// serves has nothing to give back.
+func ended(ctx context.Context, log *zap.Logger, err error) error {
 	if ctx.Err() != nil {
+		log.Info("stopped before it was ready")
 		return nil
 	}
 	return err
