@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/synadia-io/orbit.go/natscontext"
@@ -147,6 +148,9 @@ func (c Connection) handlers() []nats.Option {
 // credentials are who this is, and whom to trust.
 func (c Connection) credentials() (opts []nats.Option, err error) {
 	if c.Creds != "" {
+		if err := checkCredentialsFile(c.Creds); err != nil {
+			return nil, err
+		}
 		opts = append(opts, nats.UserCredentials(c.Creds))
 	}
 	if c.NKey != "" {
@@ -170,11 +174,31 @@ func (c Connection) credentials() (opts []nats.Option, err error) {
 	}
 	if c.TLSCert != "" || c.TLSKey != "" {
 		if _, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey); err != nil {
-			return nil, fmt.Errorf("cannot load the TLS client certificate: %w", err)
+			return nil, fmt.Errorf("cannot load the TLS client certificate %s with the key %s: %w", c.TLSCert, c.TLSKey, err)
 		}
 		opts = append(opts, nats.ClientCert(c.TLSCert, c.TLSKey))
 	}
 	return opts, nil
+}
+
+// checkCredentialsFile returns an error when the file is of another kind: the library would
+// send all of it to the server, in place of the user's JWT.
+func checkCredentialsFile(path string) error {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("cannot read the credentials: %w", err)
+	}
+	token, err := jwt.ParseDecoratedJWT(data)
+	if err == nil {
+		_, err = jwt.DecodeUserClaims(token)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot use the credentials in %s: it holds no user's JWT: name the file that was issued for this user", path)
+	}
+	if _, err := jwt.ParseDecoratedUserNKey(data); err != nil {
+		return fmt.Errorf("cannot use the credentials in %s: it holds no user's NKey seed (%w): name the file that was issued for this user", path, err)
+	}
+	return nil
 }
 
 // reconnectNews is how often failing reconnects are told of.

@@ -149,6 +149,29 @@ func TestCredentialsFile(t *testing.T) {
 	attempt{queue.Connection{}, queue.ErrCredentials, "--creds"}.check(t, "none", url)
 }
 
+// A file that is no credentials file, an NKey seed for example, is sent to no server.
+func TestNoCredentialsFile(t *testing.T) {
+	t.Parallel()
+	url := serveConfig(t, "")
+	seed := testkit.Must(testkit.Must(nkeys.CreateUser())(t).Seed())(t)
+	creds := testkit.Must(os.ReadFile(testkit.NewOperator(t).Credentials(filepath.Join(t.TempDir(), "user.creds"), time.Time{})))(t)
+	token, _, _ := strings.Cut(string(creds), "-----BEGIN USER NKEY SEED-----")
+	for name, test := range map[string]struct {
+		content []byte
+		want    string
+	}{
+		"empty":   {nil, "no user's JWT"},
+		"a seed":  {seed, "no user's JWT"},
+		"no seed": {[]byte(token), "no user's NKey seed"},
+	} {
+		file := testkit.WriteFile(t, test.content)
+		_, err := queue.Connect(queue.Connection{URL: url, Creds: file})
+		if err == nil || !strings.Contains(err.Error(), file) || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), string(seed)) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // A context of the nats CLI brings the server, the user and the inbox prefix.
 func TestContextFile(t *testing.T) {
 	t.Parallel()

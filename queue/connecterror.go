@@ -83,7 +83,7 @@ func (c Connection) credentialsRemedy() string {
 	}
 	token, err := jwt.ParseDecoratedJWT(data)
 	if err != nil {
-		return c.Creds + " holds no credentials: name the file that was issued for this user"
+		return check
 	}
 	user, err := jwt.DecodeUserClaims(token)
 	if err == nil && user.Expires != 0 && time.Now().Unix() > user.Expires {
