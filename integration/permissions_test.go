@@ -169,6 +169,12 @@ func TestCommandsWithinPermissions(t *testing.T) {
 	if _, stderr, code := run(t, "", append([]string{"result", "mine"}, deaf...)...); code != 4 || !strings.Contains(stderr, "--inbox-prefix") {
 		t.Errorf("without its inboxes: exit code %d: %s", code, stderr)
 	}
+	// What was published may be stored: its id is what one has to know.
+	for command, want := range map[string]int{"submit": 1, "run": 3} {
+		if _, stderr, code := run(t, "", append([]string{command, "-c", "1"}, deaf...)...); code != want || !strings.Contains(stderr, "may be stored") || !strings.Contains(stderr, "its id is ") {
+			t.Errorf("%s without its inboxes: exit code %d: %s", command, code, stderr)
+		}
+	}
 	if out, stderr, code := run(t, "", append([]string{"doctor"}, append(deaf[:6:6], "--inbox-prefix", "_INBOX_alice")...)...); code != 1 || stderr != "" ||
 		!strings.Contains(out, "✗ stream MOLT_JOBS_default: ") || !strings.Contains(out, "the server refuses publishing to $JS.API.STREAM.INFO.MOLT_RESULTS") {
 		t.Errorf("doctor: exit code %d: %s%s", code, out, stderr)

@@ -193,7 +193,7 @@ func (c *Client) publishError(ctx context.Context, pool string, err error) error
 	var api *jetstream.APIError
 	switch {
 	case errors.Is(context.Cause(ctx), errNoAnswers):
-		return fmt.Errorf("%w by pool %q: %v", ErrUnconfirmed, pool, errNoAnswers) // not ErrForbidden: it may be stored
+		return fmt.Errorf("%w by pool %q, and may be stored: %v", ErrUnconfirmed, pool, errNoAnswers) // not ErrForbidden
 	case errors.Is(context.Cause(ctx), ErrForbidden):
 		return context.Cause(ctx)
 	case errors.Is(err, jetstream.ErrNoStreamResponse), errors.Is(err, nats.ErrNoResponders):

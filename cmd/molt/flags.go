@@ -121,6 +121,15 @@ func (c *connectionFlags) roomError(err error) error {
 	return err
 }
 
+// submitError says of a failed submission what the flags can do about it, and under which
+// id the job may be stored all the same.
+func (c *connectionFlags) submitError(err error, t queue.Ticket) error {
+	if errors.Is(err, queue.ErrUnconfirmed) && t.ID != "" {
+		return fmt.Errorf("%w (its id is %s)", err, t.ID)
+	}
+	return c.roomError(err)
+}
+
 // checkNames checks what will be part of subjects; commands that have no such
 // flag leave it empty.
 func (c *connectionFlags) checkNames() error {

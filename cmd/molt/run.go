@@ -94,7 +94,7 @@ func (a *app) waitForResult(ctx context.Context, s *session, f *sessionFlags, jo
 	}
 	ticket, err := s.client.Submit(waiting, f.pool, job)
 	if err != nil {
-		err = fmt.Errorf("cannot run the job: %w", f.roomError(err))
+		err = fmt.Errorf("cannot run the job: %w", f.submitError(err, ticket))
 	} else {
 		var result queue.Result
 		if result, err = s.client.Wait(waiting, ticket); err == nil {

@@ -74,7 +74,7 @@ func (a *app) submit(cmd *cobra.Command, f *submitFlags, args []string) error {
 	}
 	ticket, err := s.client.Submit(ctx, f.connection.pool, job)
 	if err != nil {
-		return fmt.Errorf("cannot submit the job: %w", f.connection.roomError(err))
+		return fmt.Errorf("cannot submit the job: %w", f.connection.submitError(err, ticket))
 	}
 	if _, err := fmt.Fprintln(a.Out, ticket.ID); err != nil {
 		return fmt.Errorf("cannot print the id %s: %w", ticket.ID, err)
