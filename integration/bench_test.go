@@ -48,8 +48,8 @@ func TestBenchScale(t *testing.T) {
 			}
 			LastToFirst float64 `json:"last_to_first"`
 		}
-		Tiny      tinyReport
-		TinyApart tinyReport `json:"tiny_apart"`
+		Tiny       tinyReport
+		TinyApart  tinyReport `json:"tiny_apart"`
 		Redelivery []struct {
 			Jobs  int
 			LastS float64 `json:"last_s"`
