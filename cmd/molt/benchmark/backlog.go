@@ -226,30 +226,37 @@ func (o ScaleOptions) redelivery(ctx context.Context, ackWait time.Duration) (r 
 			err = errors.Join(err, victim.Kill())
 		}
 	}()
+	served, unwatch := watch(ctx, "victim", victim)
+	defer unwatch()
 	batch := queue.NewID()
 	for i := range r.Jobs {
 		code := fmt.Sprintf("import os, time\nif not os.path.exists(%[1]q):\n    open(%[1]q, 'w').close()\n    time.sleep(600)\nprint('moved')",
 			filepath.Join(dir, fmt.Sprint(i)))
-		if _, err := o.Client.Submit(ctx, pool.Name, queue.Job{Batch: batch, Code: code, TimeoutMS: ackWait.Milliseconds() + 60_000}); err != nil {
+		if _, err := o.Client.Submit(served, pool.Name, queue.Job{Batch: batch, Code: code, TimeoutMS: ackWait.Milliseconds() + 60_000}); err != nil {
 			return r, err
 		}
 	}
-	if err := untilFiles(ctx, dir, r.Jobs); err != nil {
+	if err := untilFiles(served, dir, r.Jobs); err != nil {
 		return r, err
 	}
 	heir, err := o.Crew.Start(ctx, "heir", pool)
 	if err != nil {
 		return r, err
 	}
-	defer func() { err = errors.Join(err, heir.Stop()) }()
+	inherited, unwatchHeir := watch(ctx, "heir", heir)
+	defer func() {
+		unwatchHeir()
+		err = errors.Join(err, heir.Stop())
+	}()
 	alive = false
+	unwatch()
 	killed := time.Now()
 	if err := victim.Kill(); err != nil {
 		return r, err
 	}
 	moved := Workload{Stdout: "moved\n"}
 	n := 0
-	for result, err := range o.Client.Results(ctx, batch) {
+	for result, err := range o.Client.Results(inherited, batch) {
 		if err != nil {
 			return r, err
 		}
