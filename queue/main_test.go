@@ -53,8 +53,9 @@ func connect(t *testing.T, url string) *nats.Conn {
 	return nc
 }
 
+// testPool's leases outlast a test, however slow the machine is.
 var testPool = queue.PoolStream{
-	Pool: "default", Isolation: "shared", AckWait: 2 * time.Second,
+	Pool: "default", Isolation: "shared", AckWait: 2 * testTimeout,
 	MaxBytes: 64 << 20, MaxMsgs: 1000, DuplicateWindow: time.Minute,
 }
 
@@ -69,12 +70,19 @@ type bench struct {
 	nc       *nats.Conn
 	js       jetstream.JetStream
 	subjects queue.Subjects
+	ackWait  time.Duration
 	queue    *queue.Queue
 	source   *queue.Source
 	client   *queue.Client
 }
 
 func newBench(t *testing.T) *bench {
+	t.Helper()
+	return newBenchLeasing(t, testPool.AckWait)
+}
+
+// newBenchLeasing is a bench whose leases run out after ackWait.
+func newBenchLeasing(t *testing.T, ackWait time.Duration) *bench {
 	t.Helper()
 	url := startServer(t, embednats.Options{})
 	nc := connect(t, url)
@@ -86,7 +94,7 @@ func newBench(t *testing.T) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{t: t, url: url, nc: nc, js: js, subjects: subjects}
+	b := &bench{t: t, url: url, nc: nc, js: js, subjects: subjects, ackWait: ackWait}
 	b.queue, b.source = b.open()
 	b.client, err = queue.NewClient(connect(t, url), queue.ClientOptions{})
 	if err != nil {
@@ -98,7 +106,9 @@ func newBench(t *testing.T) *bench {
 // open returns a worker's end of the pool on a connection of its own.
 func (b *bench) open() (*queue.Queue, *queue.Source) {
 	b.t.Helper()
-	q, err := queue.Open(testContext(b.t), connect(b.t, b.url), b.subjects, testPool, testResults, testPolicy)
+	pool, policy := testPool, testPolicy
+	pool.AckWait, policy.AckWait = b.ackWait, b.ackWait
+	q, err := queue.Open(testContext(b.t), connect(b.t, b.url), b.subjects, pool, testResults, policy)
 	if err != nil {
 		b.t.Fatal(err)
 	}
