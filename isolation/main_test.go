@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
 	"sync"
 	"syscall"
@@ -20,6 +21,10 @@ func TestMain(m *testing.M) {
 	// Most tests wait for processes and limits, which leaves the processors to others.
 	if err := flag.Set("test.parallel", "6"); err != nil {
 		panic(err)
+	}
+	// Started in a shell's background, tests ignore SIGINT, and so would what they start.
+	if signal.Ignored(os.Interrupt) {
+		signal.Notify(make(chan os.Signal, 1), os.Interrupt)
 	}
 	goleak.VerifyTestMain(testMain{m})
 }
