@@ -21,12 +21,20 @@ import (
 func YieldToInterpreters(steps int) (release func(), err error) {
 	processSpawner.hold()
 	release = sync.OnceFunc(processSpawner.release)
-	var keep int
-	processSpawner.run(func() { keep = unix.Gettid() })
+	var keep, nice int
+	processSpawner.run(func() {
+		keep = unix.Gettid()
+		nice, err = niceOf(keep)
+	})
+	if err != nil {
+		release()
+		return nil, fmt.Errorf("cannot read the process's priority: %w", err)
+	}
+	nice = min(nice+steps, 19)
 	lowered := map[int]bool{keep: true}
 	// A thread that one not yet lowered started meanwhile shows up in the next look.
 	for found := true; found; {
-		if found, err = lowerThreads(lowered, steps); err != nil {
+		if found, err = lowerThreads(lowered, nice); err != nil {
 			release()
 			return nil, err
 		}
@@ -34,8 +42,9 @@ func YieldToInterpreters(steps int) (release func(), err error) {
 	return release, nil
 }
 
-// lowerThreads lowers the threads that are not in done yet, and adds them.
-func lowerThreads(done map[int]bool, steps int) (found bool, err error) {
+// lowerThreads lowers the threads that are not in done yet, and adds them. One that a
+// lowered thread has started is low already.
+func lowerThreads(done map[int]bool, nice int) (found bool, err error) {
 	tasks, err := os.ReadDir("/proc/self/task")
 	if err != nil {
 		return false, fmt.Errorf("cannot list the process's threads: %w", err)
@@ -46,14 +55,19 @@ func lowerThreads(done map[int]bool, steps int) (found bool, err error) {
 			continue
 		}
 		done[tid], found = true, true
-		// The system call's answer is 20 less the nice value.
-		priority, err := unix.Getpriority(unix.PRIO_PROCESS, tid)
-		if err == nil {
-			err = unix.Setpriority(unix.PRIO_PROCESS, tid, min(20-priority+steps, 19))
+		now, err := niceOf(tid)
+		if err == nil && now < nice {
+			err = unix.Setpriority(unix.PRIO_PROCESS, tid, nice)
 		}
 		if err != nil && err != unix.ESRCH {
 			return false, fmt.Errorf("cannot lower the priority of thread %d: %w", tid, err)
 		}
 	}
 	return found, nil
+}
+
+// niceOf returns the nice value of a thread; the system call's answer is 20 less it.
+func niceOf(tid int) (int, error) {
+	priority, err := unix.Getpriority(unix.PRIO_PROCESS, tid)
+	return 20 - priority, err
 }
