@@ -162,12 +162,13 @@ func (c *counts) recycled(reason RecycleReason) {
 }
 
 // done counts a settled job with the result that was stored for it, and tells
-// the observer. A settlement that failed is not counted here.
+// the observer. A settlement that failed is not counted here. The job counts as settled
+// when all of that is done: whoever sees it settled finds the rest.
 func (p *pool) done(d *queue.Delivery, r *queue.Result, err error) error {
 	if err != nil {
 		return err
 	}
-	p.counts.settled.Add(1)
+	defer p.counts.settled.Add(1)
 	if i := slices.Index(queue.Statuses, r.Status); i >= 0 {
 		p.counts.results[i].Add(1)
 	}
@@ -187,8 +188,8 @@ func (p *pool) done(d *queue.Delivery, r *queue.Result, err error) error {
 // answered counts a job that was settled with the result that it had already.
 func (p *pool) answered(err error) error {
 	if err == nil {
-		p.counts.settled.Add(1)
 		p.counts.answered.Add(1)
+		p.counts.settled.Add(1)
 	}
 	return err
 }

@@ -6,7 +6,34 @@ import (
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/seed-0f8c9bb6/molt/queue"
 )
+
+// witness notes what is counted when it is told of a job.
+type witness struct {
+	counts func() Counts
+	seen   []Counts
+}
+
+func (w *witness) JobDone(JobTimes) { w.seen = append(w.seen, w.counts()) }
+
+// Whoever waits for a job to be settled finds everything else counted by then.
+func TestSettledIsCountedLast(t *testing.T) {
+	t.Parallel()
+	p := &pool{}
+	w := &witness{counts: p.counts.read}
+	p.observer = w
+	if err := p.done(&queue.Delivery{}, &queue.Result{Status: queue.StatusOK}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if len(w.seen) != 1 || w.seen[0].Settled != 0 || w.seen[0].JobsDone() != 1 {
+		t.Errorf("when the observer was told: %+v", w.seen)
+	}
+	if got := p.counts.read(); got.Settled != 1 || got.JobsDone() != 1 {
+		t.Errorf("afterwards: %+v", got)
+	}
+}
 
 // A recycle is a line while there are few; many are a line together.
 func TestRecycleLog(t *testing.T) {
