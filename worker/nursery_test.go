@@ -16,8 +16,9 @@ import (
 	"github.com/seed-0f8c9bb6/molt/worker"
 )
 
-// ward is a pool's interpreters, seen from outside: each notes its process id when it
-// starts, and suffers from what the file says at that moment.
+// ward is a pool's interpreters, seen from outside: each suffers from what the file says
+// when it starts, and notes its process id once it has read that. One that is known can't
+// be infected any more.
 type ward struct {
 	t            *testing.T
 	born, ailing string
@@ -43,8 +44,8 @@ func (w *ward) admit(p *worker.PoolConfig, mode string) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	starts := fmt.Sprintf("import os as _os, time as _time\nwith open(%q, 'a') as _file:\n    _file.write(str(_os.getpid()) + '\\n')\n"+
-		"_ail = open(%q).read() if _os.path.exists(%q) else ''\n", w.born, w.ailing, w.ailing)
+	starts := fmt.Sprintf("import os as _os, time as _time\n_ail = open(%q).read() if _os.path.exists(%q) else ''\n"+
+		"with open(%q, 'a') as _file:\n    _file.write(str(_os.getpid()) + '\\n')\n", w.ailing, w.ailing, w.born)
 	for name, does := range ailments {
 		starts += fmt.Sprintf("if _ail == %q:\n    %s\n", name, does)
 	}
