@@ -132,22 +132,26 @@ func TestFoundByTheMicroServiceProtocol(t *testing.T) {
 	if err := json.Unmarshal(m.Data, &status); err != nil || status.Name != "w1" || !status.Ready || len(status.Pools) != 1 || len(status.Pools[0].Slots) != 2 || status.Pools[0].Counts.JobsDone() != 1 {
 		t.Errorf("%v: %s", err, m.Data)
 	}
-	var stats micro.Stats
-	s.protocol(micro.StatsVerb, &stats)
-	requests := 0
-	for _, e := range stats.Endpoints {
-		if e.Name != "status" {
-			continue
+	// A request is counted after it has been answered.
+	await(t, "a request for the status that is counted", func() bool {
+		var stats micro.Stats
+		s.protocol(micro.StatsVerb, &stats)
+		requests := 0
+		for _, e := range stats.Endpoints {
+			if e.Name != "status" {
+				continue
+			}
+			requests = e.NumRequests
+			var counts map[string]worker.Counts
+			if err := json.Unmarshal(e.Data, &counts); err != nil || counts["default"].Results[queue.StatusOK] != 1 {
+				t.Errorf("STATS: %v: %s", err, e.Data)
+			}
 		}
-		requests = e.NumRequests
-		var counts map[string]worker.Counts
-		if err := json.Unmarshal(e.Data, &counts); err != nil || counts["default"].Results[queue.StatusOK] != 1 {
-			t.Errorf("STATS: %v: %s", err, e.Data)
+		if requests > 1 || len(stats.Endpoints) != 4 {
+			t.Errorf("%d requests for the status, %d endpoints", requests, len(stats.Endpoints))
 		}
-	}
-	if requests != 1 || len(stats.Endpoints) != 4 {
-		t.Errorf("%d requests for the status, %d endpoints", requests, len(stats.Endpoints))
-	}
+		return requests == 1 || t.Failed()
+	})
 }
 
 // What is sent to a worker ends in no stream.

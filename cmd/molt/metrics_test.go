@@ -55,11 +55,12 @@ func TestMetrics(t *testing.T) {
 	for _, code := range []string{"1", "import time; time.sleep(0.03)", "1/0", "import os; os.abort()", "2"} {
 		molt(t, "run", "--server", url, "-c", code)
 	}
-	var got map[string]float64
 	await(t, "five settled jobs and an idle interpreter", func() bool {
-		got = testkit.Scrape(t, w.address())
+		got := testkit.Scrape(t, w.address())
 		return got[`molt_jobs_settled_total{pool="default"}`] == 5 && got[`molt_interpreters{pool="default",state="idle"}`] == 1
 	})
+	// The collectors read one after another, so that a scrape can see a job half settled.
+	got := testkit.Scrape(t, w.address())
 	for sample, want := range map[string]float64{
 		`molt_jobs_total{fault="none",pool="default",status="ok"}`:       3,
 		`molt_jobs_total{fault="job",pool="default",status="error"}`:     1,
