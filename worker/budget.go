@@ -140,7 +140,10 @@ func (s *slot) inspect(now time.Time) {
 	case budget.Idle > 0 && executions > 0 && idle > budget.Idle:
 		s.ask(one, wear{Reason: RecycleIdle, Detail: fmt.Sprintf("it has had no job for %v", idle.Round(time.Millisecond))})
 	case budget.Memory.Bytes > 0:
-		s.ask(one, s.overMemory())
+		// What a job holds that has begun meanwhile is its own, and may be given back.
+		if why := s.overMemory(); one.Executions() == executions {
+			s.ask(one, why)
+		}
 	}
 }
 
