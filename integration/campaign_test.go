@@ -91,6 +91,21 @@ func newCampaign(t *testing.T, url string, jobs int, sleep time.Duration) *campa
 	return c
 }
 
+// hold has every job wait until release is called: publishers that are faster than the
+// workers are what some failures need, and a busy machine does not grant that.
+func (c *campaign) hold() (release func()) {
+	flag, plain := filepath.Join(c.t.TempDir(), "go"), c.code
+	c.code = func(i int) string {
+		return fmt.Sprintf("import os, time\nwhile not os.path.exists(%q): time.sleep(0.005)\n", flag) + plain(i)
+	}
+	return func() {
+		c.t.Helper()
+		if err := os.WriteFile(flag, nil, 0o600); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+}
+
 // begin publishes and reads in the background.
 func (c *campaign) begin() {
 	go func() { c.done <- c.publish() }()

@@ -154,7 +154,7 @@ func (p *process) stderr() string {
 func (p *process) waitFor(text string) {
 	p.t.Helper()
 	timeout := time.After(testTimeout)
-	for seen := 0; ; {
+	for seen, ended := 0, false; ; {
 		p.mu.Lock()
 		lines, more := p.lines[seen:], p.more
 		p.mu.Unlock()
@@ -164,10 +164,13 @@ func (p *process) waitFor(text string) {
 			}
 		}
 		seen += len(lines)
+		if ended {
+			p.t.Fatalf("%s ended (%v) without saying %q", p.cmd.Path, p.err, text)
+		}
 		select {
 		case <-more:
 		case <-p.done:
-			p.t.Fatalf("%s ended (%v) without saying %q", p.cmd.Path, p.err, text)
+			ended = true // its last lines may have come with its end
 		case <-timeout:
 			p.t.Fatalf("%s did not say %q in time", p.cmd.Path, text)
 		}

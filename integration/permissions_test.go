@@ -215,6 +215,10 @@ func TestProducerBeyondItsPermissions(t *testing.T) {
 	}
 	t.Logf("seven refusals took %s", time.Since(began).Round(time.Millisecond))
 
+	// What the server said of these is not to be taken for what it says of the next.
+	if err := nc.FlushWithContext(ctx); err != nil {
+		t.Fatal(err)
+	}
 	refused := make(chan error, 64)
 	nc.SetErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { refused <- err })
 	for _, subject := range []string{

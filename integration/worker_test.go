@@ -17,11 +17,15 @@ import (
 	"github.com/seed-0f8c9bb6/molt/queue"
 )
 
-// onePool is a worker's pool of one interpreter whose leases are short.
+// onePool is a worker's pool of one interpreter. Its leases outlast every standstill of a
+// busy machine: a job is delivered again where it was given back, and nowhere else.
 const onePool = `drain_timeout: 30s
 pools:
   - name: default
-    interpreters: 1
+    interpreters: 1`
+
+// shortLeases is the same for a test that waits for one to run out.
+const shortLeases = onePool + `
     ack_wait: 2s`
 
 // gate is one whose jobs go on with more code.
@@ -74,7 +78,7 @@ func TestTwoWorkersShareOneStream(t *testing.T) {
 func TestKilledWorkerLosesNothing(t *testing.T) {
 	t.Parallel()
 	url := startNATS(t)
-	w1 := startWorker(t, url, "w1", onePool)
+	w1 := startWorker(t, url, "w1", shortLeases)
 	client := newClient(t, url)
 	g := newGate(t)
 	ticket := submit(t, client, queue.Job{Code: g.code("os.getpid()")})
@@ -83,7 +87,7 @@ func TestKilledWorkerLosesNothing(t *testing.T) {
 	if len(children) == 0 {
 		t.Fatal("the worker has no interpreter")
 	}
-	startWorker(t, url, "w2", onePool)
+	startWorker(t, url, "w2", shortLeases)
 	killed := time.Now()
 	w1.kill()
 	for _, pid := range children {
