@@ -33,6 +33,10 @@ type Config struct {
 	// StartsAtOnce is how many interpreters may be starting at the same time; 0: as
 	// many as there are CPUs.
 	StartsAtOnce int
+	// Alone says that no other worker serves these pools. A job that waits for a slot then
+	// waits as long as it takes: nobody else could have it, and one that was given back
+	// would come out of its order.
+	Alone bool
 	// Explain says more of an error of the connection, as queue.Connection does; nil:
 	// nothing more is known.
 	Explain func(error) error

@@ -16,7 +16,7 @@ const (
 	// intakeTick is how often lost requests and stale jobs are looked for.
 	intakeTick = 250 * time.Millisecond
 	// maxWait is how long a job may wait here for a slot before another worker
-	// gets the chance.
+	// gets the chance, where there can be one.
 	maxWait = time.Second
 	// lookupTimeout bounds one search for stored results, and one question about
 	// a job's deliveries with noteTimeout more for each of up to maxNotes: others wait
@@ -99,6 +99,9 @@ func (in *intake) tick(now time.Time) {
 	in.source.DropLost(now)
 	if p.busy.Load() == 0 {
 		in.extra = 0
+	}
+	if p.worker.cfg.Alone {
+		return
 	}
 	for _, d := range p.backlog.stale(now, maxWait) {
 		p.giveBack(d, "no slot became free in time")

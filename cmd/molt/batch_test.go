@@ -125,11 +125,20 @@ func TestBatchToStdout(t *testing.T) {
 	}
 }
 
-// One interpreter runs a file in its order, of a size that several fetches bring.
+// One interpreter runs a file in its order, of a size that several fetches bring; also
+// where what was fetched waits behind a job for longer than a worker among others keeps it.
 func TestBatchInFileOrder(t *testing.T) {
 	t.Parallel()
 	b := newBatch(t)
-	b.many(164)
+	lines := make([]string, 164)
+	for i := range lines {
+		code := ""
+		if i == 82 {
+			code = "import time; time.sleep(2)"
+		}
+		lines[i] = b.job("j"+strconv.Itoa(i), code)
+	}
+	b.write(lines...)
 	want{stderr: []string{"164"}}.check(t, b.run("--interpreters", "1"))
 	for i, name := range strings.Fields(read(t, b.ran)) {
 		if name != "j"+strconv.Itoa(i) {

@@ -142,6 +142,7 @@ func (s *session) startEmbedded(ctx context.Context, o embednats.Options, cfg co
 		return withCode(exitInfra, err)
 	}
 	wcfg.WorkDir = s.scratch.dir
+	wcfg.Alone = o.Private // nobody else can reach such a server
 	if s.workerConn, err = s.connect(wcfg.Name); err != nil {
 		return withCode(exitInfra, err)
 	}
