@@ -88,10 +88,14 @@ func (p *pool) spec(name string) pyproc.Spec {
 	}
 }
 
+// longest is what longer time limits of jobs are taken for, in milliseconds: a hundred years.
+// Many more are no duration at all, but a negative one, which is no limit.
+const longest = 100 * 365 * 24 * int64(time.Hour/time.Millisecond)
+
 func (p *pool) request(j *queue.Job) pyproc.Request {
 	r := pyproc.Request{
 		Code: j.Code, Inputs: j.Inputs, Stdin: j.Stdin, Args: j.Args, Env: j.Env, Files: j.Files,
-		Timeout:     capped(time.Duration(j.TimeoutMS)*time.Millisecond, p.cfg.Timeout),
+		Timeout:     capped(time.Duration(min(j.TimeoutMS, longest))*time.Millisecond, p.cfg.Timeout),
 		MemoryBytes: capped(j.MemoryBytes, p.cfg.MemoryBytes),
 	}
 	if j.Outputs != nil {

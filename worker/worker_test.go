@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -63,6 +64,36 @@ func TestStatusAndFault(t *testing.T) {
 		if r := s.run(queue.Job{ID: name + " next", Code: "print(6 * 7)"}); r.Status != queue.StatusOK || r.Stdout != "42\n" {
 			t.Errorf("after %s: %+v %+v", name, r, r.Error)
 		}
+	}
+}
+
+// However long a job may wish to run, its pool's limit holds, and a pool without one takes
+// every wish.
+func TestLongTimeLimits(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []string{"shared", "fork"} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			s := serve(t, func(c *worker.Config) {
+				setMode(t, c, mode)
+				limited := c.Pools[0]
+				limited.Stream.Pool, limited.Timeout = "limited", 100*time.Millisecond
+				c.Pools[0].Timeout = 0
+				c.Pools = append(c.Pools, limited)
+			})
+			for _, ms := range []int64{1 << 32, math.MaxInt64 / 1_000_000, math.MaxInt64/1_000_000 + 1, math.MaxUint64/1_000_000 + 2, math.MaxInt64} {
+				if r := s.run(queue.Job{Code: "import time; time.sleep(0.02)", TimeoutMS: ms}); r.Status != queue.StatusOK {
+					t.Errorf("%d ms in a pool without a limit: %s, %+v", ms, r.Status, r.Error)
+				}
+				ticket, err := s.client.Submit(testContext(t), "limited", queue.Job{Code: "import time; time.sleep(5)", TimeoutMS: ms})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if r := s.wait(ticket); r.Status != queue.StatusTimeout || r.Usage.WallMS < 100 {
+					t.Errorf("%d ms in a pool with a limit: %s after %v ms, %+v", ms, r.Status, r.Usage.WallMS, r.Error)
+				}
+			}
+		})
 	}
 }
 

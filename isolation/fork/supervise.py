@@ -11,6 +11,7 @@ MAX_MESSAGE = 32 << 20          # bytes of a child's result
 STRAY_PATIENCE = 5_000_000_000  # ns in which what a job left behind has to die
 READ_SIZES = (448, 1 << 16)     # the first is for what lies in Python's own small blocks
 QUIET_MS = 5                    # how long only the end of a child is waited for
+LONG_MS = 1 << 30               # poll takes no more than 25 days
 
 clock = time.monotonic_ns
 waitpid, kill, close = os.waitpid, os.kill, os.close
@@ -139,7 +140,7 @@ def supervise_long(child, watch, receiver, deadline, forked):
         while True:
             wait = None
             if deadline is not None:
-                wait = max(deadline - clock(), 0) / 1e6
+                wait = min(max(deadline - clock(), 0) / 1e6, LONG_MS)
             events = dict(poll(wait))
             if harness.control_fd in events:
                 abandon(child)
@@ -150,7 +151,7 @@ def supervise_long(child, watch, receiver, deadline, forked):
                 if open_ended:
                     take(receiver, forked)
                 return
-            if forked.flooded or not events and deadline is not None:
+            if forked.flooded or not events and deadline <= clock():
                 forked.timed_out = not forked.flooded
                 kill(child, signal.SIGKILL)
                 return
