@@ -2,8 +2,10 @@ package worker_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/seed-0f8c9bb6/molt/queue"
 	"github.com/seed-0f8c9bb6/molt/queue/embednats"
@@ -53,4 +55,28 @@ func TestDrainWithoutServerWhileSlotsWait(t *testing.T) {
 	drained := make(chan error, 1)
 	go func() { drained <- s.worker.Drain(context.Background()) }()
 	await(t, "the end of the drain", func() bool { return len(drained) > 0 })
+}
+
+// Whoever asks for the end while another waits for it is heard too.
+func TestSecondDrainCutsTheFirstShort(t *testing.T) {
+	t.Parallel()
+	s := serve(t, func(c *worker.Config) { c.DrainTimeout = time.Hour })
+	s.submit(queue.Job{Code: "while True: pass", TimeoutMS: time.Hour.Milliseconds()})
+	await(t, "a job that runs", func() bool { return s.worker.Status().Pools[0].Running == 1 })
+	patient, give := context.WithCancel(context.Background())
+	defer give()
+	drained := make(chan error, 2)
+	go func() { drained <- s.worker.Drain(patient) }()
+	await(t, "the drain", func() bool { return s.worker.Status().State == "draining" })
+	go func() {
+		ended, cancel := context.WithCancel(context.Background())
+		cancel()
+		drained <- s.worker.Drain(ended)
+	}()
+	await(t, "the end of both drains", func() bool { return len(drained) == 2 })
+	for range 2 {
+		if err := <-drained; !errors.Is(err, worker.ErrDrainDeadline) {
+			t.Errorf("the drain: %v", err)
+		}
+	}
 }

@@ -158,16 +158,17 @@ func (w *Worker) Python(pool string) string {
 // Drain stops the worker: it fetches no more, gives back what has not started,
 // lets running jobs finish for DrainTimeout, then kills and gives back what
 // still runs (ErrDrainDeadline), and returns when everything is settled. When
-// ctx ends, running jobs are killed and given back at once.
+// ctx ends, running jobs are killed and given back at once. It may be called
+// again: all calls wait for the same end, which the first ctx to end brings.
 func (w *Worker) Drain(ctx context.Context) error {
 	w.draining.Store(true)
+	errs := make([]error, len(w.pools))
+	var wg sync.WaitGroup
+	for i, p := range w.pools {
+		wg.Go(func() { errs[i] = p.drain(ctx, true) })
+	}
+	wg.Wait()
 	w.drain.Do(func() {
-		errs := make([]error, len(w.pools))
-		var wg sync.WaitGroup
-		for i, p := range w.pools {
-			wg.Go(func() { errs[i] = p.drain(ctx, true) })
-		}
-		wg.Wait()
 		w.cancels.Load().Close()
 		w.err = errors.Join(append(errs, os.RemoveAll(w.dir))...)
 		w.connection.stop()
