@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/seed-0f8c9bb6/molt/queue"
@@ -88,6 +89,49 @@ func TestWaitNeverHandsOutAnotherJobsResult(t *testing.T) {
 	<-b.serve(1)
 	if r, err := b.client.Wait(testContext(t), other); !errors.Is(err, queue.ErrIDUsed) {
 		t.Errorf("wait returned %+v, %v", r, err)
+	}
+}
+
+// A connection that its owner closed does not come back; a broken one may.
+func TestWaitEndsWithItsConnection(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	nc := connect(t, b.url)
+	client, err := queue.NewClient(nc, queue.ClientOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc.Close()
+	for name, wait := range map[string]func() error{
+		"before": func() error { _, err := client.Wait(testContext(t), queue.Ticket{ID: "x"}); return err },
+		"during": func() error {
+			looks, err := b.nc.SubscribeSync("$JS.API.DIRECT.GET." + b.subjects.ResultsStream() + ".>")
+			if err != nil {
+				return err
+			}
+			if err := b.nc.Flush(); err != nil {
+				return err
+			}
+			nc := connect(t, b.url)
+			client, err := queue.NewClient(nc, queue.ClientOptions{})
+			if err != nil {
+				return err
+			}
+			waited := make(chan error, 1)
+			go func() {
+				_, err := client.Wait(testContext(t), queue.Ticket{ID: "x"})
+				waited <- err
+			}()
+			if _, err := looks.NextMsgWithContext(testContext(t)); err != nil {
+				return err
+			}
+			nc.Close()
+			return <-waited
+		},
+	} {
+		if err := wait(); !errors.Is(err, nats.ErrConnectionClosed) {
+			t.Errorf("closed %s: %v", name, err)
+		}
 	}
 }
 

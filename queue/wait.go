@@ -55,7 +55,8 @@ func (c *Client) Wait(ctx context.Context, t Ticket) (Result, error) {
 			return Result{}, context.Cause(ctx)
 		case errors.Is(err, ErrNotFound):
 			answered = time.Now()
-		case errors.Is(err, ErrForbidden), errors.Is(err, ErrNoJetStream), time.Since(answered) > lookPatience:
+		case errors.Is(err, ErrForbidden), errors.Is(err, ErrNoJetStream), errors.Is(err, nats.ErrConnectionClosed),
+			time.Since(answered) > lookPatience:
 			return Result{}, err
 		}
 		timer := time.NewTimer(delay)
