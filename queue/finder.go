@@ -48,8 +48,11 @@ func (q *Queue) Finder() (*Finder, error) {
 // Close ends the finder's subscription.
 func (f *Finder) Close() error { return f.sub.Unsubscribe() }
 
-// Find tells each of up to maxFind deliveries whether its job has a result.
-func (f *Finder) Find(ctx context.Context, deliveries []*Delivery) error {
+// Find tells each of up to maxFind deliveries whether its job has a result. The server
+// ends an answer at so many bytes (64 MiB by default): with more, some of those that have
+// no result now may have one all the same, and had better be asked for again when the
+// others are settled, which bounds what is held in memory.
+func (f *Finder) Find(ctx context.Context, deliveries []*Delivery) (more bool, err error) {
 	wanted := make(map[string][]*Delivery, len(deliveries))
 	var request struct {
 		Subjects []string `json:"multi_last"`
@@ -62,13 +65,14 @@ func (f *Finder) Find(ctx context.Context, deliveries []*Delivery) error {
 	}
 	body, err := json.Marshal(request)
 	if err != nil {
-		return err
+		return false, err
 	}
 	f.last++
 	reply := f.inbox + strconv.FormatUint(f.last, 10)
 	if err := f.nc.PublishRequest(f.subject, reply, body); err != nil {
-		return fmt.Errorf("cannot look for stored results: %w", err)
+		return false, fmt.Errorf("cannot look for stored results: %w", err)
 	}
+	found := 0
 	for {
 		select {
 		case m := <-f.replies:
@@ -76,32 +80,37 @@ func (f *Finder) Find(ctx context.Context, deliveries []*Delivery) error {
 			if m.Subject != reply {
 				continue
 			}
-			done, err := f.accept(m, wanted)
+			done, left, err := f.accept(m, wanted)
 			if done || err != nil {
-				return err
+				return left > 0 && found > 0, err
 			}
+			found++
 		case <-ctx.Done():
-			return fmt.Errorf("cannot look for stored results: %w", context.Cause(ctx))
+			return false, fmt.Errorf("cannot look for stored results: %w", context.Cause(ctx))
 		}
 	}
 }
 
-// accept books one reply; done is true for the one that says there are no more.
-func (f *Finder) accept(m *nats.Msg, wanted map[string][]*Delivery) (done bool, err error) {
+// accept books one reply; done is true for the one that says that no more come, and how
+// many there are left.
+func (f *Finder) accept(m *nats.Msg, wanted map[string][]*Delivery) (done bool, left int, err error) {
 	switch status := m.Header.Get("Status"); status {
 	case "":
-	case "204", "404": // the end of the batch; nothing stored
-		return true, nil
+	case "204": // the end of the answer
+		left, _ = strconv.Atoi(m.Header.Get("Nats-Num-Pending")) // an old server has none
+		return true, left, nil
+	case "404": // nothing stored
+		return true, 0, nil
 	case "503":
 		f.gone()
 		fallthrough
 	default:
-		return true, fmt.Errorf("cannot look for stored results: the server says %s %s", status, m.Header.Get("Description"))
+		return true, 0, fmt.Errorf("cannot look for stored results: the server says %s %s", status, m.Header.Get("Description"))
 	}
 	subject := m.Header.Get("Nats-Subject")
 	stored := &Stored{Subject: subject, Data: m.Data}
 	for _, d := range wanted[subject] {
 		d.stored = stored
 	}
-	return false, nil
+	return false, 0, nil
 }

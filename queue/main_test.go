@@ -153,7 +153,8 @@ func (b *bench) receiveFrom(q *queue.Queue, source *queue.Source) *queue.Deliver
 			if err != nil {
 				b.t.Fatal(err)
 			}
-			if err := errors.Join(finder.Find(testContext(b.t), []*queue.Delivery{d}), finder.Close()); err != nil {
+			_, err = finder.Find(testContext(b.t), []*queue.Delivery{d})
+			if err := errors.Join(err, finder.Close()); err != nil {
 				b.t.Fatal(err)
 			}
 			return d

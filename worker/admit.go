@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -47,10 +48,19 @@ func (a *admission) admit(batch []*queue.Delivery) {
 		}
 		return
 	}
-	if err := a.find(batch); err != nil {
-		// Running a job once more is allowed, storing two results is not, and
-		// the store itself refuses that.
-		p.log.Debug("cannot look for stored results", zap.Error(err))
+	for {
+		more, err := a.find(batch)
+		if err != nil {
+			// Running a job once more is allowed, storing two results is not, and
+			// the store itself refuses that.
+			p.log.Debug("cannot look for stored results", zap.Error(err))
+		}
+		if !more {
+			break
+		}
+		batch = slices.DeleteFunc(batch, func(d *queue.Delivery) bool {
+			return d.Stored() != nil && p.settleUnrun(d, time.Now())
+		})
 	}
 	now := time.Now()
 	for _, d := range batch {
@@ -66,24 +76,23 @@ func (a *admission) admit(batch []*queue.Delivery) {
 
 // find looks for stored results, a second and a third time where a server is on
 // its way back: most jobs that come while it is are redelivered ones.
-func (a *admission) find(batch []*queue.Delivery) error {
-	var err error
+func (a *admission) find(batch []*queue.Delivery) (more bool, err error) {
 	for range 3 {
 		ctx, cancel := context.WithTimeout(a.pool.fetching, lookupTimeout)
-		err = a.finder.Find(ctx, batch)
+		more, err = a.finder.Find(ctx, batch)
 		cancel()
 		if err == nil || a.pool.fetching.Err() != nil {
-			return err
+			return more, err
 		}
 		timer := time.NewTimer(lookupPause)
 		select {
 		case <-timer.C:
 		case <-a.pool.fetching.Done():
 			timer.Stop()
-			return err
+			return false, err
 		}
 	}
-	return err
+	return false, err
 }
 
 // settleUnrun settles a job that does not have to run, or may not.
