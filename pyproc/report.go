@@ -5,7 +5,9 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -57,6 +59,7 @@ func (r *report) decodeAny(body []byte) error {
 	if err := decoder.Decode(r); err != nil {
 		return err
 	}
+	r.Taint, r.Failed, r.Truncated = clip(r.Taint), clip(r.Failed), fieldNames(r.Truncated)
 	rest := body[decoder.InputOffset():]
 	switch {
 	case r.Child != nil && r.Completion != nil:
@@ -92,8 +95,29 @@ func (r *report) decodeChild(rest []byte) (broken string) {
 	if err := json.Unmarshal(body, &said); err != nil {
 		return "its report cannot be read: " + err.Error()
 	}
-	r.Truncated, r.Completion = said.Truncated, said.Completion
+	r.Truncated, r.Completion = fieldNames(said.Truncated), said.Completion
 	return ""
+}
+
+// What a report says in words ends in logs, in a worker's status and in results. A job that
+// writes its own could make them as long as a frame.
+const (
+	maxReason = 1 << 10
+	maxFields = 16 // of a result, in Truncated
+	maxField  = 32 // bytes of one's name
+)
+
+func clip(reason string) string {
+	if len(reason) > maxReason {
+		reason = strings.ToValidUTF8(reason[:maxReason], "") + "…"
+	}
+	return reason
+}
+
+// fieldNames leaves out what can't be the name of a field.
+func fieldNames(names []string) []string {
+	names = slices.DeleteFunc(names, func(name string) bool { return len(name) > maxField })
+	return names[:min(len(names), maxFields)]
 }
 
 // plainChild is the end of a report of a child that ended as it should.

@@ -2,11 +2,13 @@ package worker_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -92,6 +94,53 @@ func TestLongTimeLimits(t *testing.T) {
 				if r := s.wait(ticket); r.Status != queue.StatusTimeout || r.Usage.WallMS < 100 {
 					t.Errorf("%d ms in a pool with a limit: %s after %v ms, %+v", ms, r.Status, r.Usage.WallMS, r.Error)
 				}
+			}
+		})
+	}
+}
+
+// A job that writes the report on itself has no more to say in it than others: it gets its
+// result, and the worker's status stays as short as it is.
+func TestLongReports(t *testing.T) {
+	t.Parallel()
+	const write = `
+import json, os, sys, time
+def forge(fd, **report):
+    body = json.dumps(report).encode()
+    left = len(body).to_bytes(4, "big") + body
+    while left:
+        try:
+            left = left[os.write(fd, left):]
+        except BlockingIOError:
+            pass
+frame = sys._getframe()
+while "result_fd" not in frame.f_globals:
+    frame = frame.f_back
+fd, long = frame.f_globals["result_fd"], "x" * (9 << 20)
+`
+	for mode, code := range map[string]string{
+		"fork": write + `
+forge(fd, truncated=[long, "repr"] + ["x"] * 2000000, completion={"outcome": "ok"})
+os._exit(0)
+`,
+		"shared": write + `
+frame = sys._getframe()
+while "job" not in frame.f_locals:
+    frame = frame.f_back
+forge(fd, nonce=frame.f_locals["job"].nonce, cpu_ns=[0, 0], taint=long, truncated=[long, "repr"], completion={"outcome": "ok"})
+`,
+	} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			s := serve(t, func(c *worker.Config) { setMode(t, c, mode) })
+			if r := s.run(queue.Job{Code: code}); r.Status != queue.StatusOK || r.Attempt != 1 || !slices.Contains(r.Truncated, "repr") {
+				t.Errorf("%s at attempt %d, %d fields truncated, %+v", r.Status, r.Attempt, len(r.Truncated), r.Error)
+			}
+			await(t, "the replacement of the interpreter", func() bool {
+				return mode == "fork" || s.worker.Status().Pools[0].Counts.Recycled() > 0
+			})
+			if status, err := json.Marshal(s.worker.Status()); err != nil || len(status) > 1<<20 {
+				t.Errorf("the status has %d bytes, %v", len(status), err)
 			}
 		})
 	}
