@@ -20,8 +20,11 @@ type slot struct {
 	life        life
 	interpreter *nursling
 	// again is a job that has to run once more: its interpreter was killed by
-	// somebody who may not have been the job.
+	// somebody who may not have been the job, or could not be given it.
 	again *queue.Delivery
+	// ran: the job in again was run already; one that kills its interpreter twice did
+	// it itself.
+	ran bool
 	// What follows is about the present interpreter: after how many jobs it is
 	// replaced, how many in a row ended with an error, when it was last weighed.
 	limit   int
@@ -70,7 +73,7 @@ func (s *slot) event(l life, o orders) orders {
 		} else {
 			s.pool.retryLater(s.again, "no interpreter can be started")
 		}
-		s.again = nil
+		s.again, s.ran = nil, false
 	}
 	if o&discard != 0 {
 		s.discard(before, l)
@@ -116,8 +119,9 @@ func (s *slot) offered(one *nursling) {
 // next waits for a job, a successor that is wanted, the interpreter's death, or the end.
 func (s *slot) next() {
 	if d := s.again; d != nil {
-		s.again = nil
-		s.execute(d, true)
+		ran := s.ran
+		s.again, s.ran = nil, false
+		s.execute(d, true, ran)
 		return
 	}
 	var successors <-chan *nursling
@@ -139,7 +143,7 @@ func (s *slot) next() {
 			// select chose the job, though the drain has begun.
 			s.pool.giveBack(d, "drained")
 		default:
-			s.execute(d, false)
+			s.execute(d, false, false)
 		}
 	case one := <-successors:
 		s.offered(one)
@@ -152,8 +156,9 @@ func (s *slot) next() {
 	}
 }
 
-// execute runs one job and settles it.
-func (s *slot) execute(d *queue.Delivery, again bool) {
+// execute runs one job and settles it. again: it was given to an interpreter before; ran:
+// which ran it.
+func (s *slot) execute(d *queue.Delivery, again, ran bool) {
 	if s.settledUnrun(d) {
 		s.event(s.life.onDropped())
 		return
@@ -176,9 +181,9 @@ func (s *slot) execute(d *queue.Delivery, again bool) {
 		s.pool.retryLater(d, outcome.Detail)
 	case outcome.End == pyproc.EndNotRun:
 		e.again, s.again = true, d
-	case s.killedFromOutside(outcome) && !again:
+	case s.killedFromOutside(outcome) && !ran:
 		s.log.Warn("an interpreter was killed or stopped while it ran a job, which is run once more", zap.String("id", d.Job.ID), zap.String("detail", outcome.Detail))
-		e.again, s.again = true, d
+		e.again, s.again, s.ran = true, d, true
 	default:
 		s.pool.complete(d, s.toResult(d, outcome))
 		s.pool.pace.observe(outcome.FinishedAt.Sub(outcome.StartedAt))
