@@ -11,6 +11,9 @@ import (
 	"github.com/seed-0f8c9bb6/molt/queue"
 )
 
+// maxReason bounds in bytes what is said of a job that is refused.
+const maxReason = 4 << 10
+
 // admission sends each arrived job on its way: to the backlog, or to its
 // settlement when it may not or need not run. It looks up together what
 // arrived while the previous lookup was under way, and keeps the order.
@@ -101,8 +104,9 @@ func (p *pool) settleUnrun(d *queue.Delivery, now time.Time) bool {
 	case d.Stored() != nil:
 		p.settle(d, func(ctx context.Context) error { return p.answered(d.Answer(ctx)) })
 	case d.Err != nil:
-		p.log.Warn("rejected a job", zap.String("batch", d.Job.Batch), zap.String("id", d.Job.ID), zap.Error(d.Err))
-		p.complete(d, p.signed(d.Refusal(queue.StatusRejected, "BadJob", d.Err.Error())))
+		reason := queue.CutUTF8(d.Err.Error(), maxReason) // it may quote the job at length
+		p.log.Warn("rejected a job", zap.String("batch", d.Job.Batch), zap.String("id", d.Job.ID), zap.String("error", reason))
+		p.complete(d, p.signed(d.Refusal(queue.StatusRejected, "BadJob", reason)))
 	case p.cancelled(d):
 		p.complete(d, p.cancelledResult(d))
 	case d.Attempt > p.cfg.Attempts && p.settleSpent(d):

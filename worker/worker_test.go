@@ -99,6 +99,52 @@ func TestLongTimeLimits(t *testing.T) {
 	}
 }
 
+// A job whose first interpreter was of no use before it could run is run once more all the
+// same when its next one is killed: it may be an operator who kills them.
+func TestSecondChanceIsForJobsThatRan(t *testing.T) {
+	t.Parallel()
+	s := serve(t, func(c *worker.Config) { c.Pools[0].Interpreters = 1 })
+	runs := filepath.Join(t.TempDir(), "runs")
+	// It answers in the harness's place and runs on, so that the next job can't be given
+	// to its interpreter.
+	s.run(queue.Job{Code: `
+import json, os, sys
+frame = sys._getframe()
+while "job" not in frame.f_locals:
+    frame = frame.f_back
+nonce = frame.f_locals["job"].nonce
+while "result_fd" not in frame.f_globals:
+    frame = frame.f_back
+body = json.dumps({"nonce": nonce, "cpu_ns": [0, 0], "completion": {"outcome": "ok"}}).encode()
+os.write(frame.f_globals["result_fd"], len(body).to_bytes(4, "big") + body)
+while True: pass
+`})
+	r := s.run(queue.Job{Code: fmt.Sprintf("import os\nwith open(%q, 'a') as f: print('x', file=f)\nos.kill(os.getpid(), 9)", runs)})
+	if r.Status != queue.StatusCrashed || r.Signal != int(syscall.SIGKILL) || r.Attempt != 1 {
+		t.Errorf("%s, signal %d, attempt %d, %+v", r.Status, r.Signal, r.Attempt, r.Error)
+	}
+	if ran, err := os.ReadFile(runs); err != nil || len(ran) != len("x\nx\n") {
+		t.Errorf("it ran %d times, not twice: %v", len(ran)/2, err)
+	}
+}
+
+// What is quoted of a job that is refused has an end.
+func TestRefusalsAreShort(t *testing.T) {
+	t.Parallel()
+	s := serve(t, nil)
+	nc := connect(t, s.url)
+	body, err := json.Marshal(map[string]any{"id": "x", "code": "1", "env": map[string]string{strings.Repeat("=", 1<<20): ""}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.Publish("molt.jobs.default", body); err != nil {
+		t.Fatal(err)
+	}
+	if r := s.wait(queue.Ticket{ID: "x"}); r.Status != queue.StatusRejected || !strings.Contains(r.Error.Message, "env has the name") || len(r.Error.Message) > 4<<10 {
+		t.Errorf("%s with a message of %d bytes", r.Status, len(r.Error.Message))
+	}
+}
+
 // A job that writes the report on itself has no more to say in it than others: it gets its
 // result, and the worker's status stays as short as it is.
 func TestLongReports(t *testing.T) {
