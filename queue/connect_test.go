@@ -248,3 +248,20 @@ func TestRefusedReconnectsGoOn(t *testing.T) {
 		t.Errorf("%d refusals were told of, want %d at most", n, most)
 	}
 }
+
+// A password that is not percent-encoded spoils its URL, and is not told of by the error.
+func TestErrorsOfURLsHoldNoSecret(t *testing.T) {
+	t.Parallel()
+	for _, password := range []string{"hush%zz", "hush#x", "hush/x", "hush x", "hush?x", "hush[x"} {
+		url := "nats://user:" + password + "@127.0.0.1:port"
+		file := testkit.WriteFile(t, fmt.Appendf(nil, `{"url": %q}`, url))
+		for name, c := range map[string]queue.Connection{
+			"URL": {URL: url}, "second URL": {URL: "nats://127.0.0.1:1," + url}, "context": {Context: file},
+		} {
+			_, err := queue.Connect(c)
+			if err == nil || strings.Contains(err.Error(), "hush") || !strings.Contains(err.Error(), "percent-encode") {
+				t.Errorf("%s with the password %q: %v", name, password, err)
+			}
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -15,6 +16,10 @@ import (
 
 // connectError says why no connection to where came about and what to do about it.
 func (c Connection) connectError(where string, err error) error {
+	if bad := (*url.Error)(nil); errors.As(err, &bad) {
+		// Both that error and its cause quote the URL, which may hold a password.
+		return fmt.Errorf("cannot connect to %s: that is no URL of a server, such as nats://user:password@host:4222: percent-encode what is not a letter or a digit in the user's name and password", where)
+	}
 	text := strings.ToLower(err.Error())
 	var (
 		authority x509.UnknownAuthorityError
