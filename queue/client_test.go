@@ -267,6 +267,12 @@ func TestStreamsOfAnotherShapeAreRefused(t *testing.T) {
 			Retention: jetstream.WorkQueuePolicy, Discard: jetstream.DiscardNew, AllowDirect: true, Metadata: map[string]string{"molt.isolation": "fork"}}, "fork"},
 		"no mode": {jetstream.StreamConfig{Name: "MOLT_JOBS_default", Subjects: []string{"molt.jobs.default", "molt.jobs.default.*"},
 			Retention: jetstream.WorkQueuePolicy, Discard: jetstream.DiscardNew, AllowDirect: true}, "isolation"},
+		"max age": {jetstream.StreamConfig{Name: "MOLT_JOBS_default", Subjects: []string{"molt.jobs.default", "molt.jobs.default.*"}, MaxAge: time.Hour,
+			Retention: jetstream.WorkQueuePolicy, Discard: jetstream.DiscardNew, AllowDirect: true, Metadata: map[string]string{"molt.isolation": "shared"}}, "max age"},
+		"one a subject": {jetstream.StreamConfig{Name: "MOLT_JOBS_default", Subjects: []string{"molt.jobs.default", "molt.jobs.default.*"}, MaxMsgsPerSubject: 1,
+			Retention: jetstream.WorkQueuePolicy, Discard: jetstream.DiscardNew, AllowDirect: true, Metadata: map[string]string{"molt.isolation": "shared"}}, "per_subject"},
+		"TTLs": {jetstream.StreamConfig{Name: "MOLT_JOBS_default", Subjects: []string{"molt.jobs.default", "molt.jobs.default.*"}, AllowMsgTTL: true,
+			Retention: jetstream.WorkQueuePolicy, Discard: jetstream.DiscardNew, AllowDirect: true, Metadata: map[string]string{"molt.isolation": "shared"}}, "TTL"},
 		"results": {jetstream.StreamConfig{Name: "MOLT_RESULTS", Subjects: []string{"molt.results.>"}, Discard: jetstream.DiscardNew, AllowDirect: true}, "per_subject"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -114,6 +114,9 @@ func (v *provisioner) pool(ctx context.Context, p PoolStream) (jetstream.Consume
 		return nil, err
 	}
 	got := stream.CachedInfo().Config
+	if loses := losesJobs(got); loses != "" {
+		return nil, fmt.Errorf("%w: stream %s has %s, with which jobs vanish without a result: remove that with `nats stream edit`", ErrShape, want.Name, loses)
+	}
 	if mode := got.Metadata[metadataIsolation]; mode != p.Isolation {
 		return nil, fmt.Errorf("%w: stream %s promises isolation %q, this worker's pool %q is configured as %q: change the pool's isolation, or delete the stream once it is empty",
 			ErrShape, want.Name, mode, p.Pool, p.Isolation)
@@ -213,6 +216,20 @@ func streamDifference(want, got jetstream.StreamConfig) string {
 		return differs("no_ack", false, true)
 	case got.Sealed:
 		return differs("sealed", false, true)
+	}
+	return ""
+}
+
+// losesJobs names the first setting of a job stream that has the server remove jobs which
+// nobody has settled, or "".
+func losesJobs(got jetstream.StreamConfig) string {
+	switch {
+	case got.MaxAge > 0:
+		return fmt.Sprintf("a max age of %v", got.MaxAge)
+	case got.MaxMsgsPerSubject > 0:
+		return fmt.Sprintf("max_msgs_per_subject %d", got.MaxMsgsPerSubject)
+	case got.AllowMsgTTL:
+		return "per-message TTLs allowed"
 	}
 	return ""
 }
