@@ -20,8 +20,8 @@ type ClientOptions struct {
 	Prefix string
 	// Namespace is whose jobs and results these are; empty: DefaultNamespace.
 	Namespace string
-	// Encoding of the published jobs, and so of their results. The zero value
-	// is JSON.
+	// Encoding of the published jobs, and so of their results: JSON, the zero
+	// value, or msgpack. Text has no room for a job's id.
 	Encoding Encoding
 	// FullPatience is how long Submit and SubmitBatch try again, with growing
 	// pauses, while the pool is full; 0: ErrPoolFull comes at once.
@@ -67,6 +67,9 @@ func NewClient(nc *nats.Conn, o ClientOptions) (*Client, error) {
 	}
 	if err := CheckNamespace(o.Namespace); err != nil {
 		return nil, err
+	}
+	if o.Encoding != EncodingJSON && o.Encoding != EncodingMsgpack {
+		return nil, fmt.Errorf("a client can't publish jobs as %s, which carries no id: use JSON or msgpack", o.Encoding)
 	}
 	if o.MaxInFlight < 0 {
 		return nil, fmt.Errorf("MaxInFlight is %d: use 1 or more, or 0 for the default", o.MaxInFlight)
@@ -157,9 +160,6 @@ func (c *Client) publishWhenRoom(ctx context.Context, pool string, msg *nats.Msg
 
 // message encodes the job; nothing that the server would refuse is sent.
 func (c *Client) message(pool string, job Job) (*nats.Msg, Ticket, error) {
-	if err := CheckPool(pool); err != nil {
-		return nil, Ticket{}, err
-	}
 	if job.ID == "" {
 		job.ID = NewID()
 	}
@@ -167,6 +167,9 @@ func (c *Client) message(pool string, job Job) (*nats.Msg, Ticket, error) {
 		job.Batch = DefaultBatch
 	}
 	ticket := c.ticket(job.Batch, job.ID)
+	if err := CheckPool(pool); err != nil {
+		return nil, ticket, err
+	}
 	data, err := EncodeJob(c.encoding, job)
 	if err != nil {
 		return nil, ticket, err
@@ -174,13 +177,10 @@ func (c *Client) message(pool string, job Job) (*nats.Msg, Ticket, error) {
 	ticket.Digest = job.Digest()
 	msg := &nats.Msg{
 		Subject: c.subjects.Jobs(pool, c.namespace),
-		Data:    data,
+		Data:    data, // its first byte tells the encoding
 		Header: nats.Header{
 			nats.MsgIdHdr: []string{MessageID(c.namespace, job.Batch, job.ID, ticket.Digest)},
 		},
-	}
-	if c.encoding == EncodingText { // the others are told by their first byte
-		msg.Header[HeaderContentType] = []string{c.encoding.ContentType()}
 	}
 	if limit := int(c.nc.MaxPayload()); len(data)+headerAllowance > limit {
 		return nil, ticket, fmt.Errorf("%w: it takes %d bytes encoded and the server's max_payload is %d, headers included: send less, or raise max_payload", ErrTooLarge, len(data), limit)

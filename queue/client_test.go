@@ -92,6 +92,15 @@ func TestWaitNeverHandsOutAnotherJobsResult(t *testing.T) {
 	}
 }
 
+// What no client could publish is refused when it is made.
+func TestClientHasNoTextJobs(t *testing.T) {
+	t.Parallel()
+	nc := connect(t, startServer(t, embednats.Options{}))
+	if _, err := queue.NewClient(nc, queue.ClientOptions{Encoding: queue.EncodingText}); err == nil || !strings.Contains(err.Error(), "use JSON or msgpack") {
+		t.Errorf("%v", err)
+	}
+}
+
 // A connection that its owner closed does not come back; a broken one may.
 func TestWaitEndsWithItsConnection(t *testing.T) {
 	t.Parallel()
