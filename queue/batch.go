@@ -27,8 +27,8 @@ type flight struct {
 // SubmitBatch publishes jobs without waiting for each acknowledgement, with at
 // most MaxInFlight under way, and calls done for each in order. jobs is iterated
 // over in another goroutine, which has ended when SubmitBatch returns. It returns
-// early when ctx ends or done returns false; jobs under way by then may be
-// stored, and are recognised as duplicates when they are submitted again.
+// early when ctx ends or done returns false, which is no error; jobs under way by
+// then may be stored, and are recognised as duplicates when they are submitted again.
 func (c *Client) SubmitBatch(ctx context.Context, pool string, jobs iter.Seq[Job], done func(Submitted) bool) error {
 	if err := CheckPool(pool); err != nil {
 		return err

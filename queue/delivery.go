@@ -14,7 +14,7 @@ import (
 )
 
 // Delivery is one job in a worker's hands. Exactly one call of Complete,
-// Answer, Refuse or GiveBack settles it; later ones return ErrSettled.
+// Answer, Bury or GiveBack settles it; later ones return ErrSettled.
 type Delivery struct {
 	Job Job
 	// Err says why the job can't be run: undecodable or against the rules.

@@ -78,8 +78,8 @@ func RetryDelay(attempt int) time.Duration {
 }
 
 // GiveBack returns the job to the queue for another delivery. A worker that may
-// have lost the lease gives nothing back: the job is another's, and a late
-// refusal would start it a third time.
+// have lost the lease gives nothing back, which is no error: the job is another's,
+// and a late refusal would start it a third time.
 func (d *Delivery) GiveBack(ctx context.Context, how GiveBack) error {
 	if !d.settle() {
 		return ErrSettled

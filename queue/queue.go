@@ -133,7 +133,7 @@ func (q *Queue) Standing(ctx context.Context) (Standing, error) {
 func (q *Queue) Source() (*Source, error) { return NewSource(q.nc, q.consumer.Load()) }
 
 // Receive wraps a job's message. A message that can't be decoded is a delivery
-// too: its Err says what is wrong, and Reject settles it.
+// too: its Err says what is wrong, and Complete settles it with a Refusal.
 func (q *Queue) Receive(m *nats.Msg) (*Delivery, error) {
 	meta, err := m.Metadata()
 	if err != nil {

@@ -40,7 +40,8 @@ func InOrderOf(tickets ...Ticket) ResultsOption {
 
 // Results yields the results of one batch as they are stored: first those that
 // are there, then new ones until the caller stops or ctx ends, or, with Of and
-// InOrderOf, until all have come. Each job's result comes once. An error other
+// InOrderOf, until all have come. Each job's result comes once, also where the job is
+// queued again: without Of the ids that came are kept in memory. An error other
 // than of a single result ends the iteration: ctx's, or one that wraps
 // ErrForbidden, ErrNoPool or ErrResultsLost.
 func (c *Client) Results(ctx context.Context, batch string, options ...ResultsOption) iter.Seq2[Result, error] {
