@@ -300,6 +300,17 @@ func TestEveryProblemIsNamed(t *testing.T) {
 	}
 }
 
+// A password that spoils its URL is not told of.
+func TestURLsKeepTheirSecret(t *testing.T) {
+	t.Parallel()
+	for _, password := range []string{"hush%zz", "hush#x", "hush/x", "hush x", "hush?x"} {
+		_, err := Parse("x.yaml", []byte("nats:\n  url: \"nats://user:"+password+"@127.0.0.1\"\n"))
+		if err == nil || strings.Contains(err.Error(), "hush") || !strings.Contains(err.Error(), "percent-encode") {
+			t.Errorf("with the password %q: %v", password, err)
+		}
+	}
+}
+
 func TestMissingFile(t *testing.T) {
 	t.Parallel()
 	_, err := Load(filepath.Join(t.TempDir(), "none.yaml"))

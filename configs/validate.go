@@ -113,6 +113,10 @@ func (c *Config) validateURL(check checker) {
 		if errors.As(err, &cause) {
 			err = cause.Err
 		}
+		if err != nil && strings.Contains(server, "@") {
+			// The cause quotes what it takes for a port, which may be half a password.
+			err = errors.New("percent-encode what is not a letter or a digit in the user's name and password")
+		}
 		check(err == nil, "nats.url", "holds no list of server URLs (%v): write nats://host:4222, several separated by commas", err)
 	}
 }
