@@ -199,3 +199,30 @@ func TestStoredResultIsNotRunAgain(t *testing.T) {
 		t.Error("the job ran")
 	}
 }
+
+// A run whose result was stored before by another worker counts as answered, not as one
+// more result.
+func TestResultOfAnotherRunCounts(t *testing.T) {
+	t.Parallel()
+	const ackWait = time.Minute
+	s, h := unserved(t, ackWait)
+	g := newGate(t)
+	w := s.startWorker(func(c *worker.Config) { c.Pools[0].Stream.AckWait = ackWait })
+	ticket := s.submit(queue.Job{ID: "x", Code: g.Code()})
+	held := g.Entered()
+	data, err := queue.EncodeResult(queue.EncodingJSON, queue.Result{
+		ID: "x", Batch: ticket.Batch, Namespace: ticket.Namespace, Status: queue.StatusOK, Fault: queue.FaultNone, JobDigest: ticket.Digest, Stdout: "of another",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.publish("molt.results.default.jobs.x", nil, string(data))
+	_ = held.Close()
+	await(t, "the acknowledgement", func() bool { return h.left() == 0 && w.Status().Pools[0].Counts.Settled == 1 })
+	if c := w.Status().Pools[0].Counts; c.Answered != 1 || len(c.Results) != 0 {
+		t.Errorf("%+v", c)
+	}
+	if r := s.wait(ticket); r.Stdout != "of another" {
+		t.Errorf("stored %+v", r)
+	}
+}

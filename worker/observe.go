@@ -168,6 +168,9 @@ func (p *pool) done(d *queue.Delivery, r *queue.Result, err error) error {
 	if err != nil {
 		return err
 	}
+	if d.Stored() != nil { // another delivery's result counts
+		return p.answered(nil)
+	}
 	defer p.counts.settled.Add(1)
 	if i := slices.Index(queue.Statuses, r.Status); i >= 0 {
 		p.counts.results[i].Add(1)

@@ -91,7 +91,7 @@ var (
 	descFetched      = desc("jobs_fetched_total", "Deliveries that arrived.", "pool")
 	descRedelivered  = desc("jobs_redelivered_total", "Deliveries that were not their job's first.", "pool")
 	descSettled      = desc("jobs_settled_total", "Jobs that were acknowledged.", "pool")
-	descAnswered     = desc("jobs_answered_total", "Jobs whose result was stored before, so that they did not run.", "pool")
+	descAnswered     = desc("jobs_answered_total", "Jobs that had a result already, most of which did not run.", "pool")
 	descDead         = desc("jobs_dead_total", "Jobs that were given up and recorded in the dead stream.", "pool")
 	descGivenBack    = desc("jobs_given_back_total", "Deliveries that were returned to the queue.", "pool")
 	descUnsettled    = desc("jobs_unsettled_total", "Deliveries that could not be settled; their jobs come again.", "pool")
