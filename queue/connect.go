@@ -75,7 +75,11 @@ func Connect(c Connection) (*nats.Conn, error) {
 	return nc, nil
 }
 
-// redacted leaves passwords out of a list of URLs.
+// ServerURL returns the URL of the server that nc is connected to, without a secret; empty:
+// to none. The library's own redaction leaves a token in.
+func ServerURL(nc *nats.Conn) string { return redacted(nc.ConnectedUrl()) }
+
+// redacted leaves users, passwords and tokens out of a list of URLs.
 func redacted(urls string) string {
 	list := strings.Split(urls, ",")
 	for i, one := range list {
@@ -234,11 +238,11 @@ func CheckJetStream(ctx context.Context, nc *nats.Conn) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, nats.ErrNoResponders):
-		return fmt.Errorf("%w on %s: start nats-server with -js (or a jetstream block in its configuration)", ErrNoJetStream, nc.ConnectedUrlRedacted())
+		return fmt.Errorf("%w on %s: start nats-server with -js (or a jetstream block in its configuration)", ErrNoJetStream, ServerURL(nc))
 	case errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
-		return fmt.Errorf("%w for this account on %s: enable it for the account", ErrNoJetStream, nc.ConnectedUrlRedacted())
+		return fmt.Errorf("%w for this account on %s: enable it for the account", ErrNoJetStream, ServerURL(nc))
 	}
-	return fmt.Errorf("cannot ask %s about JetStream: %w", nc.ConnectedUrlRedacted(), readyOr(err))
+	return fmt.Errorf("cannot ask %s about JetStream: %w", ServerURL(nc), readyOr(err))
 }
 
 // errCodeNoPeers: a cluster has too few servers for a stream's replicas.

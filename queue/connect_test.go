@@ -101,6 +101,17 @@ func TestPasswordTokenAndNKey(t *testing.T) {
 		a.check(t, name, users)
 	}
 	attempt{c: queue.Connection{Token: "right"}}.check(t, "token", token)
+	nc, err := queue.Connect(queue.Connection{URL: strings.Replace(token, "nats://", "nats://right@", 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if shown := queue.ServerURL(nc); strings.Contains(shown, "right") || !strings.HasSuffix(shown, strings.TrimPrefix(token, "nats://")) {
+		t.Errorf("the server is shown as %s", shown)
+	}
+	closed := make(chan struct{})
+	nc.SetClosedHandler(func(*nats.Conn) { close(closed) })
+	nc.Close()
+	<-closed
 	refused(queue.Connection{Token: "s3cret"}).check(t, "wrong token", token)
 }
 

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/seed-0f8c9bb6/molt/queue"
 )
 
 // Status is a worker at one moment. Its JSON form is what the control subjects
@@ -216,7 +218,7 @@ func (c *connectionWatch) stop() {
 }
 
 func (c *connectionWatch) status() ConnectionStatus {
-	s := ConnectionStatus{State: "reconnecting", Since: *c.since.Load(), Server: c.nc.ConnectedUrlRedacted(), Reconnects: c.nc.Stats().Reconnects}
+	s := ConnectionStatus{State: "reconnecting", Since: *c.since.Load(), Server: queue.ServerURL(c.nc), Reconnects: c.nc.Stats().Reconnects}
 	switch {
 	case c.nc.IsConnected():
 		s.State = "connected"

@@ -176,7 +176,7 @@ func (d *diagnosis) checkServer(ctx context.Context, c queue.Connection, cfg wor
 	defer nc.Close()
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	if !d.check("JetStream", "enabled on "+nc.ConnectedUrlRedacted(), queue.CheckJetStream(ctx, nc)) {
+	if !d.check("JetStream", "enabled on "+queue.ServerURL(nc), queue.CheckJetStream(ctx, nc)) {
 		return
 	}
 	for _, p := range cfg.Pools {

@@ -200,7 +200,7 @@ func logReady(log *zap.Logger, w *worker.Worker, cfg worker.Config, nc *nats.Con
 		pools[i] = describePool(p, w)
 	}
 	log.Info("worker ready", zap.String("name", cfg.Name), zap.Strings("pools", pools),
-		zap.String("server", nc.ConnectedUrlRedacted()), zap.String("server_version", nc.ConnectedServerVersion()))
+		zap.String("server", queue.ServerURL(nc)), zap.String("server_version", nc.ConnectedServerVersion()))
 }
 
 func describePool(p worker.PoolConfig, w *worker.Worker) string {
