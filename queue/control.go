@@ -53,8 +53,8 @@ type DeliveryNote struct {
 }
 
 // Note records which worker has the job, so that a dead job's record can name
-// the last one. It is worth its message only for deliveries beyond the first,
-// and nobody waits for it.
+// the last one. It is worth its message only for deliveries that may be the last, not
+// for the first of several, and nobody waits for it.
 func (d *Delivery) Note(worker string) {
 	if body, err := json.Marshal(DeliveryNote{Worker: worker}); err == nil {
 		_ = d.queue.nc.Publish(d.noteSubject(), body)

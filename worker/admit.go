@@ -70,7 +70,7 @@ func (a *admission) admit(batch []*queue.Delivery) {
 		if p.settleUnrun(d, now) {
 			continue
 		}
-		if d.Attempt > 1 {
+		if d.Attempt > 1 || p.cfg.Attempts == 1 { // it may be the job's last
 			d.Note(p.worker.cfg.Name)
 		}
 		p.backlog.push(d)
@@ -138,9 +138,6 @@ func (p *pool) settleSpent(d *queue.Delivery) bool {
 	}
 	death := queue.Death{Worker: history.LastWorker, Attempts: history.Counted,
 		Reason: fmt.Sprintf("%d deliveries ended without a result: the workers died or lost their leases while they had the job", history.Counted)}
-	if death.Worker == "" {
-		death.Worker = p.worker.cfg.Name
-	}
 	p.log.Error("gave up on a job", zap.String("batch", d.Job.Batch), zap.String("id", d.Job.ID), zap.String("reason", death.Reason), zap.String("last_worker", death.Worker))
 	r := p.signed(d.Refusal(queue.StatusInfraError, "AttemptsExhausted", death.Reason))
 	p.counts.dead.Add(1)

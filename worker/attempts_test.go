@@ -3,6 +3,7 @@ package worker_test
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -225,4 +226,36 @@ func TestResultOfAnotherRunCounts(t *testing.T) {
 	if r := s.wait(ticket); r.Stdout != "of another" {
 		t.Errorf("stored %+v", r)
 	}
+}
+
+// A pool's only attempt is its job's last: the record of a dead job names who had it then,
+// and nobody where that is not known.
+func TestDeadJobsOnlyWorker(t *testing.T) {
+	t.Parallel()
+	const ackWait = time.Minute
+	once := func(c *worker.Config) { c.Pools[0].Attempts, c.Pools[0].Stream.AckWait = 1, ackWait }
+	s, h := unserved(t, ackWait)
+	h.publish("molt.jobs.default", nil, `{"id":"x","code":"1"}`)
+	if err := h.take().GiveBack(testContext(t), queue.GiveBack{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.source.Close(testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	s.startWorker(once)
+	await(t, "the record", func() bool { return len(s.dead()) == 1 })
+	if d := s.dead()[0]; d.ID != "x" || d.Worker != "" {
+		t.Errorf("%+v", d)
+	}
+	g := newGate(t)
+	s.submit(g.job())
+	defer g.reached(t)()
+	notes, err := h.js.Stream(testContext(t), "MOLT_CONTROL")
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the note of the first delivery", func() bool {
+		m, err := notes.GetLastMsgForSubject(testContext(t), "molt.control.delivery.default.>")
+		return err == nil && strings.Contains(string(m.Data), `"worker":`)
+	})
 }

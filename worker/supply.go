@@ -185,7 +185,7 @@ func (s *supply) standing(ctx context.Context, urgent bool) (queue.Standing, err
 	}
 	created, err := s.pool.queue.Restore(ctx)
 	if len(created) > 0 {
-		s.pool.log.Warn("created again what was gone; jobs that a stream held are lost with it", zap.String("created", strings.Join(created, ", ")))
+		s.pool.log.Warn("created again what was gone; what a stream held is lost with it, a consumer held nothing", zap.String("created", strings.Join(created, ", ")))
 	}
 	if err != nil {
 		return queue.Standing{}, err
