@@ -51,6 +51,16 @@ func (d *Delivery) LeaseHeld(now time.Time) bool {
 	return !d.lost
 }
 
+// LeasedSince dates the lease back to when the message may have come: it ran while the
+// message waited for its owner.
+func (d *Delivery) LeasedSince(arrived time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if arrived.Before(d.leased) {
+		d.leased = arrived
+	}
+}
+
 // LeasedBefore reports whether the lease was last renewed before t and can be
 // renewed.
 func (d *Delivery) LeasedBefore(t time.Time) bool {

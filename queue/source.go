@@ -37,6 +37,12 @@ type Source struct {
 	asked      int       // messages that requests under way may still bring
 	lastExpiry time.Time // when the newest request is over at the latest
 	reconnects uint64
+
+	// What Messages held at marked, of which left are still to come, arrived after
+	// before; whatever comes behind it arrived after marked.
+	before, marked time.Time
+	left           int
+	arrived        time.Time
 }
 
 // NewSource subscribes for the consumer's messages; nothing is delivered
@@ -49,6 +55,7 @@ func NewSource(nc *nats.Conn, consumer jetstream.Consumer) (*Source, error) {
 		subject:  fmt.Sprintf("$JS.API.CONSUMER.MSG.NEXT.%s.%s", info.Stream, info.Name),
 		inbox:    nc.NewInbox(),
 		messages: make(chan *nats.Msg, MaxAsked),
+		marked:   time.Now(),
 	}
 	sub, err := nc.ChanSubscribe(s.inbox, s.messages)
 	if err != nil {
@@ -89,6 +96,12 @@ func (s *Source) Ask(n int) error {
 // server's word that it does not serve requests for jobs at present, so that the
 // next one had better wait; it wraps ErrUnserved where Queue.Restore may help.
 func (s *Source) Accept(m *nats.Msg) (job bool, err error) {
+	s.arrived = s.marked
+	if s.left > 0 {
+		s.arrived = s.before
+		s.left--
+	}
+	s.mark(time.Now())
 	// What the server says itself has no reply subject. Headers prove nothing: a
 	// producer may have set them.
 	if m.Reply != "" {
@@ -119,9 +132,20 @@ func (s *Source) Accept(m *nats.Msg) (job bool, err error) {
 	return false, nil
 }
 
+// Arrived returns a time that the message which Accept got last did not arrive before,
+// however long it lay in Messages. It is as exact as Accept and DropLost are called often.
+func (s *Source) Arrived() time.Time { return s.arrived }
+
+func (s *Source) mark(now time.Time) {
+	if s.left == 0 {
+		s.before, s.marked, s.left = s.marked, now, len(s.messages)
+	}
+}
+
 // DropLost forgets requests whose end the server will never announce, because
 // the connection or the leader was lost meanwhile, so that they are asked again.
 func (s *Source) DropLost(now time.Time) {
+	s.mark(now)
 	reconnects := s.nc.Stats().Reconnects
 	if reconnects != s.reconnects || s.asked > 0 && now.After(s.lastExpiry) {
 		s.asked = 0

@@ -121,6 +121,9 @@ func (in *intake) accept(m *nats.Msg) *queue.Delivery {
 		in.pool.log.Error("dropped a message that JetStream did not send", zap.Error(err))
 		return nil
 	}
+	// The intake may have been kept from its messages, by settlements that a server does
+	// not take, for longer than a lease lasts.
+	d.LeasedSince(in.source.Arrived())
 	return d
 }
 

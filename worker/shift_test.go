@@ -14,26 +14,25 @@ import (
 	"github.com/seed-0f8c9bb6/molt/queue/embednats"
 )
 
-// A drain that comes between a pool's start and its first fetch wins: nothing is fetched
-// that nobody would settle.
-func TestNoIntakeAfterDrain(t *testing.T) {
-	t.Parallel()
+// newPool returns a pool of one interpreter that no shift has begun of, and its connection.
+func newPool(t *testing.T, ackWait time.Duration) (*pool, *nats.Conn) {
+	t.Helper()
 	server, err := embednats.Start(embednats.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
+	t.Cleanup(func() {
 		if err := server.Close(); err != nil {
 			t.Error(err)
 		}
-	}()
+	})
 	nc, err := queue.Connect(queue.Connection{URL: server.URL()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	closed := make(chan struct{})
 	nc.SetClosedHandler(func(_ *nats.Conn) { close(closed) })
-	defer func() { nc.Close(); <-closed }()
+	t.Cleanup(func() { nc.Close(); <-closed })
 	mode, err := isolation.Lookup("shared")
 	if err != nil {
 		t.Fatal(err)
@@ -42,19 +41,27 @@ func TestNoIntakeAfterDrain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
 	w := &Worker{
 		cfg: Config{Name: "w1", Subjects: subjects, DrainTimeout: time.Minute, Results: queue.ResultStreams{MaxAge: time.Hour, DeadMaxAge: time.Hour}},
 		log: zap.NewNop(), dir: t.TempDir(), starts: make(chan struct{}, 1),
 	}
-	p, err := openPool(ctx, nc, w, PoolConfig{
-		Stream: queue.PoolStream{Pool: "default", Isolation: mode.Name, AckWait: time.Minute},
+	p, err := openPool(t.Context(), nc, w, PoolConfig{
+		Stream: queue.PoolStream{Pool: "default", Isolation: mode.Name, AckWait: ackWait},
 		Mode:   mode, Interpreters: 1, Python: "python3", OutputCap: 1 << 10,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return p, nc
+}
+
+// A drain that comes between a pool's start and its first fetch wins: nothing is fetched
+// that nobody would settle.
+func TestNoIntakeAfterDrain(t *testing.T) {
+	t.Parallel()
+	p, nc := newPool(t, time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
 	if err := p.begin(); err != nil {
 		t.Fatal(err)
 	}
