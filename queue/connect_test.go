@@ -11,6 +11,7 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nkeys"
 
 	"github.com/seed-0f8c9bb6/molt/integration/testkit"
@@ -273,6 +274,38 @@ func TestErrorsOfURLsHoldNoSecret(t *testing.T) {
 			if err == nil || strings.Contains(err.Error(), "hush") || !strings.Contains(err.Error(), "percent-encode") {
 				t.Errorf("%s with the password %q: %v", name, password, err)
 			}
+		}
+	}
+}
+
+// A server whose messages are too small for the least of a result is refused: its jobs would
+// run again and again.
+func TestTinyMaxPayloadIsRefused(t *testing.T) {
+	t.Parallel()
+	for payload, ok := range map[int]bool{8 << 10: false, 16 << 10: true} {
+		url := serveConfig(t, fmt.Sprintf("max_payload: %d\njetstream { store_dir: %q }\n", payload, t.TempDir()))
+		nc := connect(t, url)
+		q, err := queue.Open(testContext(t), nc, testkit.Must(queue.NewSubjects(""))(t), testPool, testResults, testPolicy)
+		if !ok {
+			if err == nil || !strings.Contains(err.Error(), "max_payload") {
+				t.Errorf("%d bytes: %v", payload, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The longest that can't be cut away.
+		long := strings.Repeat("\x01", 1<<10)
+		name := strings.Repeat("é", queue.MaxIDBytes/2)
+		b := &bench{t: t, url: url, nc: nc, queue: q, js: testkit.Must(jetstream.New(nc))(t)}
+		b.source = testkit.Must(q.Source())(t)
+		b.publish("molt.jobs.default", nil, fmt.Sprintf(`{"id": %q, "batch": %q, "code": "1"}`, name, name))
+		d := b.receive()
+		r := okResult(d)
+		r.Stdout, r.Stderr, r.Repr, r.Error = long, long, &long, &queue.JobError{Type: long, Message: long, Traceback: long}
+		if err := d.Complete(testContext(t), r); err != nil {
+			t.Errorf("%d bytes: %v", payload, err)
 		}
 	}
 }

@@ -17,6 +17,10 @@ import (
 // maximum payload beside the body, in bytes.
 const headerAllowance = 4 << 10
 
+// minPayload is the least maximum payload that has room for what of a result can't be cut
+// away, in bytes.
+const minPayload = 16 << 10
+
 // Queue is a worker's end of one pool: it turns messages into deliveries and
 // settles them.
 type Queue struct {
@@ -54,6 +58,9 @@ func Open(ctx context.Context, nc *nats.Conn, s Subjects, pool PoolStream, resul
 	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(MaxAsked), jetstream.WithPublishAsyncTimeout(5*time.Second))
 	if err != nil {
 		return nil, err
+	}
+	if most := nc.MaxPayload(); most < minPayload {
+		return nil, fmt.Errorf("the server's max_payload of %d bytes has no room for results: make it %d or more", most, minPayload)
 	}
 	gone := make(chan struct{}, 1)
 	q := &Queue{
