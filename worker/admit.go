@@ -128,6 +128,11 @@ func (p *pool) settleSpent(d *queue.Delivery) bool {
 	ctx, cancel := context.WithTimeout(p.fetching, lookupTimeout+time.Duration(min(d.Attempt, maxNotes))*noteTimeout)
 	defer cancel()
 	history, err := d.History(ctx)
+	if err != nil && p.fetching.Err() != nil {
+		// The drain ended the question: whoever has the job next asks anew.
+		p.giveBack(d, "drained")
+		return true
+	}
 	if err != nil {
 		p.log.Warn("cannot tell how often a job was tried: it waits", zap.String("id", d.Job.ID), zap.Error(err))
 		p.giveBackAs(d, queue.GiveBack{Delay: queue.RetryDelay(d.Attempt), Excused: true, Reason: "its attempts are unknown at present"})
