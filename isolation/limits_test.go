@@ -1,6 +1,7 @@
 package isolation
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"os"
@@ -8,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gofrs/flock"
 
 	"github.com/seed-0f8c9bb6/molt/isolation/pyenv"
 	"github.com/seed-0f8c9bb6/molt/pyproc"
@@ -108,6 +111,7 @@ func TestForkedProcessLimit(t *testing.T) {
 		return // TestSettings has that the limit is refused without users
 	}
 	python := pyenv.ForAll(t)
+	holdUsers(t)
 	const limit = 6
 	settings := withOptions(t, Options{Processes: limit, Users: users.Size()})
 	for name, c := range map[string]struct {
@@ -138,6 +142,19 @@ func TestForkedProcessLimit(t *testing.T) {
 			value("3", "3")(t, do(t, p, code("1 + 2")))
 		})
 	}
+}
+
+// holdUsers waits until no other run of the tests on this machine has interpreters of the
+// same users: the kernel would count those with this one's.
+func holdUsers(t *testing.T) {
+	t.Helper()
+	lock := flock.New(filepath.Join(os.TempDir(), "molt-test-users.lock"))
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	if _, err := lock.TryLockContext(ctx, 50*time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = lock.Unlock() })
 }
 
 // What is enforced is told as layers.
