@@ -47,7 +47,7 @@ func TestDeadJobsWithinPermissions(t *testing.T) {
 	if r := wait(t, alice, ticket); r.Status != queue.StatusInfraError {
 		t.Errorf("%+v", r)
 	}
-	if list := asAdmin("dead", "ls", "--json"); !strings.Contains(list, `"attempts":5,"worker":"w1"`) || !strings.Contains(list, `"namespace":"alice"`) {
+	if list := asAdmin("dead", "ls", "--json"); !strings.Contains(list, `"attempts":5`) || strings.Contains(list, `"worker"`) || !strings.Contains(list, `"namespace":"alice"`) {
 		t.Errorf("dead jobs: %s", list)
 	}
 	asAdmin("dead", "requeue", "--namespace", "alice", "x")
