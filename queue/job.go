@@ -112,7 +112,8 @@ type Result struct {
 	Fault     Fault             `json:"fault" msgpack:"fault"`
 	Limit     string            `json:"limit,omitempty" msgpack:"limit,omitempty"`
 	Metadata  map[string]string `json:"metadata,omitempty" msgpack:"metadata,omitempty"`
-	// Attempt counts the deliveries of the job, from 1.
+	// Attempt counts the deliveries of the job, from 1; it is 0 in a result that a
+	// client's cancel stored in a worker's place.
 	Attempt int `json:"attempt" msgpack:"attempt"`
 	// JobDigest identifies the job's content; see Job.Digest.
 	JobDigest string `json:"job_digest" msgpack:"job_digest"`
