@@ -189,7 +189,7 @@ func (d *diagnosis) checkServer(ctx context.Context, c queue.Connection, cfg wor
 	detail, err := checkShape(nc, func(js jetstream.JetStream) error {
 		return queue.EnsureResults(ctx, js, cfg.Subjects, cfg.Results)
 	})
-	d.check("streams "+cfg.Subjects.ResultsStream()+", "+cfg.Subjects.DeadStream(), detail, err)
+	d.check("streams "+strings.Join([]string{cfg.Subjects.ResultsStream(), cfg.Subjects.DeadStream(), cfg.Subjects.ControlStream()}, ", "), detail, err)
 }
 
 // checkShape calls ensure, which creates what is missing, on a JetStream that

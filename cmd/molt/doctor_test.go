@@ -20,6 +20,8 @@ func TestDoctor(t *testing.T) {
 	plain := startServer(t, embednats.Options{NoJetStream: true})
 	foreign := startServer(t, embednats.Options{})
 	makeStream(t, foreign, jetstream.StreamConfig{Name: "MOLT_RESULTS", Subjects: []string{"molt.results.>"}})
+	control := startServer(t, embednats.Options{})
+	makeStream(t, control, jetstream.StreamConfig{Name: "MOLT_CONTROL", Subjects: []string{"molt.control.>"}, MaxMsgs: 1})
 	unknown := write(t, "c.yaml", "prefx: a\n")
 	pythons := write(t, "c.yaml", "pools:\n  - name: a\n    python: absent\n  - name: b\n  - name: c\n    python: absent\n")
 	bare := pyenv.With(t, pyenv.Numpy) // without RestrictedPython
@@ -30,17 +32,18 @@ func TestDoctor(t *testing.T) {
 		want want
 	}{
 		"fine": {[]string{"--server", url}, want{stdout: []string{"✓ configuration: ", "✓ Python: cpython 3.", "✓ NATS server: ", "✓ JetStream: ",
-			"✓ stream MOLT_JOBS_default: as molt needs it", "✓ streams MOLT_RESULTS, MOLT_DEAD: as molt needs it"}, not: []string{"✗"}}},
+			"✓ stream MOLT_JOBS_default: as molt needs it", "✓ streams MOLT_RESULTS, MOLT_DEAD, MOLT_CONTROL: as molt needs it"}, not: []string{"✗"}}},
 		"embedded":               {nil, want{stdout: []string{"✓ embedded NATS server: a job ran in mode reset"}, not: []string{"✗"}}},
 		"embedded, another mode": {[]string{"--isolation", "fork"}, want{stdout: []string{"a job ran in mode fork"}}},
 		"nothing there yet":      {[]string{"--server", empty}, want{stdout: []string{"✓ stream MOLT_JOBS_default: not there yet: the first worker creates"}, not: []string{"✗"}}},
 		"no server": {[]string{"--server", "nats://127.0.0.1:1"}, want{code: exitFailure,
 			stdout: []string{"✗ NATS server: ", "no NATS server there", "start a nats-server"}, not: []string{"JetStream:"}}},
-		"no JetStream":     {[]string{"--server", plain}, want{code: exitFailure, stdout: []string{"✗ JetStream: ", "-js"}}},
-		"a foreign stream": {[]string{"--server", foreign}, want{code: exitFailure, stdout: []string{"✗ streams MOLT_RESULTS, MOLT_DEAD: ", "another shape", "remove that stream"}}},
-		"another mode":     {[]string{"--server", url, "--isolation", "fork"}, want{code: exitFailure, stdout: []string{"✗ stream MOLT_JOBS_default: ", `"fork"`}}},
-		"another lease":    {[]string{"--server", url, "--config", slow}, want{code: exitFailure, stdout: []string{"✗ stream MOLT_JOBS_default: ", "ack wait", "7s"}}},
-		"unknown key":      {[]string{"--config", unknown}, want{code: exitFailure, stdout: []string{"✗ configuration: ", unknown + ":1", `"prefx"`}}},
+		"no JetStream":             {[]string{"--server", plain}, want{code: exitFailure, stdout: []string{"✗ JetStream: ", "-js"}}},
+		"a foreign stream":         {[]string{"--server", foreign}, want{code: exitFailure, stdout: []string{"✗ streams MOLT_RESULTS, MOLT_DEAD, MOLT_CONTROL: ", "another shape", "remove that stream"}}},
+		"a foreign control stream": {[]string{"--server", control}, want{code: exitFailure, stdout: []string{"MOLT_CONTROL: ", "stream MOLT_CONTROL has"}}},
+		"another mode":             {[]string{"--server", url, "--isolation", "fork"}, want{code: exitFailure, stdout: []string{"✗ stream MOLT_JOBS_default: ", `"fork"`}}},
+		"another lease":            {[]string{"--server", url, "--config", slow}, want{code: exitFailure, stdout: []string{"✗ stream MOLT_JOBS_default: ", "ack wait", "7s"}}},
+		"unknown key":              {[]string{"--config", unknown}, want{code: exitFailure, stdout: []string{"✗ configuration: ", unknown + ":1", `"prefx"`}}},
 		"users of two pools": {[]string{"--config", oneRange}, want{code: exitFailure,
 			stdout: []string{"✗ configuration: ", `"a" and "b" have users in common`, "a range of its own"}, not: []string{"✓"}}},
 		"pythons": {[]string{"--config", pythons, "--server", empty}, want{code: exitFailure,
