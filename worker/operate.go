@@ -31,20 +31,21 @@ func (w *Worker) DrainPool(ctx context.Context, name string) error {
 }
 
 // ResumePool lets a drained pool serve again. It returns when an interpreter is ready;
-// on an error the pool is drained still.
+// on an error the pool is drained still, unless another call has resumed it meanwhile.
 func (w *Worker) ResumePool(ctx context.Context, name string) error {
 	p, err := w.pool(name)
 	if err != nil {
 		return err
 	}
-	if err := p.begin(); err != nil {
+	s, err := p.begin()
+	if err != nil {
 		return fmt.Errorf("cannot resume pool %q: %w", name, err)
 	}
-	if err = p.waitReady(ctx); err == nil {
-		err = p.startIntake()
+	if err = s.waitReady(ctx); err == nil {
+		err = p.startIntake(s)
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("cannot resume pool %q: %w", name, err), p.drain(ctx, false))
+		return errors.Join(fmt.Errorf("cannot resume pool %q: %w", name, err), p.drainShift(ctx, s))
 	}
 	return nil
 }

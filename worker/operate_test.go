@@ -209,6 +209,43 @@ func TestDrainAndResumePoolUnderLoad(t *testing.T) {
 	}
 }
 
+// whenWaited is a context that ends when it is first waited for, after then.
+type whenWaited struct {
+	context.Context
+	once sync.Once
+	then func()
+}
+
+func (w *whenWaited) Done() <-chan struct{} {
+	w.once.Do(w.then)
+	return w.Context.Done()
+}
+
+// A resume that fails ends what it began, not what others have begun meanwhile.
+func TestFailedResumeLeavesALaterOneAlone(t *testing.T) {
+	t.Parallel()
+	s := serve(t, func(c *worker.Config) { c.Pools[0].Interpreters = 1 })
+	if err := s.worker.DrainPool(testContext(t), "default"); err != nil {
+		t.Fatal(err)
+	}
+	ended, end := context.WithCancel(testContext(t))
+	first := &whenWaited{Context: ended, then: func() {
+		defer end()
+		if err := s.worker.DrainPool(testContext(t), "default"); err != nil {
+			t.Error(err)
+		}
+		if err := s.worker.ResumePool(testContext(t), "default"); err != nil {
+			t.Error(err)
+		}
+	}}
+	if err := s.worker.ResumePool(first, "default"); err == nil {
+		t.Error("a resume whose interpreters were drained has succeeded")
+	}
+	if err := s.worker.Ready(); err != nil {
+		t.Errorf("after the second resume: %v", err)
+	}
+}
+
 func (l *load) snapshot() []queue.Result {
 	l.mu.Lock()
 	defer l.mu.Unlock()

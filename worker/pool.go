@@ -60,15 +60,14 @@ type pool struct {
 
 	intakeWG, slotsWG, leaseWG, nurseryWG sync.WaitGroup
 
-	started chan error // how the first start went
-	killed  atomic.Bool
+	killed atomic.Bool
 
 	// shift counts the shifts; shifts guards their beginning and end.
-	shift  int
-	shifts sync.Mutex
-	stage  stage
-	end    *shiftEnd // of the present shift; nil: there was none yet
-	over   bool      // no shift may follow
+	shift   int
+	shifts  sync.Mutex
+	stage   stage
+	present *shift // nil: there was none yet
+	over    bool   // no shift may follow
 
 	// cancelling is held while a cancel is carried out: a job that it took out of the
 	// backlog is settled before the settlers stop.
@@ -112,14 +111,14 @@ func openPool(ctx context.Context, nc *nats.Conn, w *Worker, cfg PoolConfig) (*p
 	return p, nil
 }
 
-// startIntake begins to fetch jobs, unless the pool has begun to drain since begin.
-func (p *pool) startIntake() error {
+// startIntake begins to fetch jobs, unless the shift has begun to end.
+func (p *pool) startIntake(s *shift) error {
 	source, err := p.queue.Source()
 	if err != nil {
 		return err
 	}
 	finder, err := p.queue.Finder()
-	if err == nil && !p.fetchFrom(source, finder) {
+	if err == nil && !p.fetchFrom(s, source, finder) {
 		err = errors.Join(errStopped, finder.Close())
 	}
 	if err != nil {
@@ -132,10 +131,10 @@ func (p *pool) startIntake() error {
 
 // fetchFrom starts what brings jobs in, or returns false: a drain that has begun does
 // not wait for it any more.
-func (p *pool) fetchFrom(source *queue.Source, finder *queue.Finder) bool {
+func (p *pool) fetchFrom(s *shift, source *queue.Source, finder *queue.Finder) bool {
 	p.shifts.Lock()
 	defer p.shifts.Unlock()
-	if p.stage != stageServing {
+	if p.present != s || p.stage != stageServing {
 		return false
 	}
 	arrived := make(chan *queue.Delivery, queue.MaxAsked)

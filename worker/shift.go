@@ -20,29 +20,32 @@ const (
 // errNotUp: no slot has an interpreter at this moment.
 var errNotUp = errors.New("no interpreter is up")
 
-// shiftEnd is how a shift ends.
-type shiftEnd struct {
-	drained chan struct{} // closed when everything is settled
-	err     error         // valid when drained is closed
+// shift is one time from a start to a drain. Whoever began it may still wait for it when
+// another has begun.
+type shift struct {
+	started     chan error // how the first start went
+	fetching    context.Context
+	stopRunning context.CancelCauseFunc
+	drained     chan struct{} // closed when everything is settled
+	err         error         // valid when drained is closed
 }
 
 // begin begins a shift: interpreters are started. The caller waits until one is ready and
-// starts the intake, or drains the pool.
-func (p *pool) begin() error {
+// starts the intake, or ends the shift.
+func (p *pool) begin() (*shift, error) {
 	p.shifts.Lock()
 	defer p.shifts.Unlock()
 	if p.over || p.stage == stageServing || p.stage == stageDraining {
-		return errors.New("it serves or drains at present: wait until it is drained")
+		return nil, errors.New("it serves or drains at present: wait until it is drained")
 	}
 	p.shift++
-	p.end = &shiftEnd{drained: make(chan struct{})}
 	p.killed.Store(false)
-	p.started = make(chan error, 1)
 	p.settlers = newSettlers(p)
 	p.fetching, p.stopFetching = context.WithCancelCause(context.Background())
 	p.running, p.stopRunning = context.WithCancelCause(context.Background())
 	p.settling, p.stopSettling = context.WithCancelCause(context.Background())
 	p.leasing, p.stopLeasing = context.WithCancel(context.Background())
+	p.present = &shift{started: make(chan error, 1), fetching: p.fetching, stopRunning: p.stopRunning, drained: make(chan struct{})}
 	p.nursery = newNursery(p)
 	p.nurseryWG.Go(p.nursery.run)
 	if every := p.cfg.Budget.lookEvery(); every > 0 {
@@ -52,26 +55,26 @@ func (p *pool) begin() error {
 		p.slotsWG.Go(s.run)
 	}
 	p.stage = stageServing
-	return nil
+	return p.present, nil
 }
 
 // reportStart tells how the first start of the shift went: well when a slot has the
 // interpreter, since only then the pool is ready.
 func (p *pool) reportStart(err error) {
 	select {
-	case p.started <- err:
+	case p.present.started <- err:
 	default:
 	}
 }
 
 // waitReady returns when one slot has its interpreter, or with the error of the first that
 // can't start.
-func (p *pool) waitReady(ctx context.Context) error {
+func (s *shift) waitReady(ctx context.Context) error {
 	select {
-	case err := <-p.started:
+	case err := <-s.started:
 		return err
-	case <-p.fetching.Done():
-		return context.Cause(p.fetching)
+	case <-s.fetching.Done():
+		return context.Cause(s.fetching)
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
@@ -121,32 +124,37 @@ func (p *pool) able() bool {
 func (p *pool) drain(ctx context.Context, forGood bool) error {
 	p.shifts.Lock()
 	p.over = p.over || forGood
-	if p.stage == stageServing {
-		p.stage = stageDraining
-		p.stopFetching(errStopped)
-		go p.endShift(p.end)
-	}
-	// By the time that ctx ends another shift may have begun.
-	end, stopRunning := p.end, p.stopRunning
+	s := p.present
 	p.shifts.Unlock()
-	if end == nil {
+	if s == nil {
 		return nil
 	}
-	select {
-	case <-end.drained:
-	case <-ctx.Done():
-		stopRunning(context.Cause(ctx))
-		<-end.drained
+	return p.drainShift(ctx, s)
+}
+
+// drainShift does the same for one shift, and leaves alone another that has begun since.
+func (p *pool) drainShift(ctx context.Context, s *shift) error {
+	p.shifts.Lock()
+	if p.present == s && p.stage == stageServing {
+		p.stage = stageDraining
+		p.stopFetching(errStopped)
+		go p.endShift(s)
 	}
-	return end.err
+	p.shifts.Unlock()
+	select {
+	case <-s.drained:
+	case <-ctx.Done():
+		s.stopRunning(context.Cause(ctx))
+		<-s.drained
+	}
+	return s.err
 }
 
 // endShift stops the pool in order: fetching, waiting jobs, running jobs, interpreters,
 // settlements.
-func (p *pool) endShift(end *shiftEnd) {
+func (p *pool) endShift(s *shift) {
 	// By the time that it fires another shift may have begun.
-	stopRunning := p.stopRunning
-	deadline := time.AfterFunc(p.worker.cfg.DrainTimeout, func() { stopRunning(ErrDrainDeadline) })
+	deadline := time.AfterFunc(p.worker.cfg.DrainTimeout, func() { s.stopRunning(ErrDrainDeadline) })
 	slotsEnded := make(chan struct{})
 	p.leaseWG.Go(func() { p.freeSlots(p.running, slotsEnded) })
 	p.intakeWG.Wait()
@@ -156,7 +164,7 @@ func (p *pool) endShift(end *shiftEnd) {
 	p.slotsWG.Wait()
 	close(slotsEnded)
 	deadline.Stop()
-	p.stopRunning(errStopped)
+	s.stopRunning(errStopped)
 	p.nursery.stop()
 	p.nurseryWG.Wait()
 	p.recycles.flush()
@@ -164,10 +172,10 @@ func (p *pool) endShift(end *shiftEnd) {
 	p.stopLeasing()
 	p.leaseWG.Wait()
 	if p.killed.Load() {
-		end.err = fmt.Errorf("pool %q: %w", p.name, ErrDrainDeadline)
+		s.err = fmt.Errorf("pool %q: %w", p.name, ErrDrainDeadline)
 	}
 	p.shifts.Lock()
 	p.stage = stageDrained
 	p.shifts.Unlock()
-	close(end.drained)
+	close(s.drained)
 }

@@ -62,10 +62,11 @@ func TestNoIntakeAfterDrain(t *testing.T) {
 	p, nc := newPool(t, time.Minute)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	if err := p.begin(); err != nil {
+	s, err := p.begin()
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.waitReady(ctx); err != nil {
+	if err := s.waitReady(ctx); err != nil {
 		t.Error(err)
 	}
 	if !p.able() {
@@ -75,20 +76,20 @@ func TestNoIntakeAfterDrain(t *testing.T) {
 		t.Error(err)
 	}
 	before := nc.NumSubscriptions()
-	if err := p.startIntake(); err == nil {
+	if err := p.startIntake(s); err == nil {
 		t.Error("a drained pool fetches jobs")
 	}
 	testkit.Await(t, "the end of its subscriptions", func() bool { return nc.NumSubscriptions() == before })
-	if err := p.begin(); err != nil { // the pool can serve again
+	if s, err = p.begin(); err != nil { // the pool can serve again
 		t.Fatal(err)
 	}
-	if err := p.waitReady(ctx); err != nil {
+	if err := s.waitReady(ctx); err != nil {
 		t.Error(err)
 	}
 	if !p.able() {
 		t.Error("no slot of a pool that is ready has an interpreter")
 	}
-	if err := p.startIntake(); err != nil {
+	if err := p.startIntake(s); err != nil {
 		t.Error(err)
 	}
 	if err := p.drain(ctx, true); err != nil {

@@ -98,18 +98,20 @@ func Start(ctx context.Context, nc *nats.Conn, cfg Config) (*Worker, error) {
 }
 
 func (w *Worker) startPools(ctx context.Context) error {
-	for _, p := range w.pools {
-		if err := p.begin(); err != nil {
+	shifts := make([]*shift, len(w.pools))
+	for i, p := range w.pools {
+		var err error
+		if shifts[i], err = p.begin(); err != nil {
 			return fmt.Errorf("pool %q: %w", p.name, err)
 		}
 	}
-	for _, p := range w.pools {
-		if err := p.waitReady(ctx); err != nil {
+	for i, p := range w.pools {
+		if err := shifts[i].waitReady(ctx); err != nil {
 			return fmt.Errorf("pool %q: %w", p.name, err)
 		}
 	}
-	for _, p := range w.pools {
-		if err := p.startIntake(); err != nil {
+	for i, p := range w.pools {
+		if err := p.startIntake(shifts[i]); err != nil {
 			return fmt.Errorf("pool %q: %w", p.name, err)
 		}
 	}
