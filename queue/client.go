@@ -32,7 +32,9 @@ type ClientOptions struct {
 }
 
 // Client publishes jobs and reads results. Its methods may be called from
-// several goroutines.
+// several goroutines, and one client for each connection is meant, which they share:
+// its first SubmitBatch, or Cancel of a job that no worker has, leaves a subscription
+// and its goroutines on the connection until that closes.
 type Client struct {
 	nc        *nats.Conn
 	js        jetstream.JetStream
@@ -56,7 +58,8 @@ type Ticket struct {
 	Duplicate bool
 }
 
-// NewClient returns a client on the connection, which stays the caller's.
+// NewClient returns a client on the connection, which stays the caller's. Closing the
+// connection is all that ends the client: make one and keep it, not one for each job.
 func NewClient(nc *nats.Conn, o ClientOptions) (*Client, error) {
 	subjects, err := NewSubjects(o.Prefix)
 	if err != nil {
