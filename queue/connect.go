@@ -54,21 +54,30 @@ type Connection struct {
 }
 
 // Connect opens a connection that reconnects for ever once it was up. The
-// error of a first attempt wraps ErrNoServer when nobody answered, ErrCredentials
+// error of a first attempt wraps ErrNoServer when nobody answered, ErrSettings, ErrCredentials
 // or ErrTLS where those are the cause; it holds no secret.
 func Connect(c Connection) (*nats.Conn, error) {
 	opts, err := c.options()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrSettings, err)
 	}
+	// The last of the options is reached when a context and what it names could be read.
+	usable := false
+	opts = append(opts, func(*nats.Options) error { usable = true; return nil })
 	if c.Context != "" && c.URL == "" {
 		nc, _, err := natscontext.Connect(c.Context, opts...)
+		if err != nil && !usable {
+			err = fmt.Errorf("%w: %w", ErrSettings, err)
+		}
 		if err != nil {
 			return nil, c.connectError(fmt.Sprintf("the server of the NATS context %q (`nats context ls` lists the contexts)", c.Context), err)
 		}
 		return nc, nil
 	}
 	nc, err := nats.Connect(c.URL, opts...)
+	if err != nil && !usable {
+		err = fmt.Errorf("%w: %w", ErrSettings, err)
+	}
 	if err != nil {
 		return nil, c.connectError(redacted(c.URL), err)
 	}

@@ -271,7 +271,7 @@ func TestErrorsOfURLsHoldNoSecret(t *testing.T) {
 			"URL": {URL: url}, "second URL": {URL: "nats://127.0.0.1:1," + url}, "context": {Context: file},
 		} {
 			_, err := queue.Connect(c)
-			if err == nil || strings.Contains(err.Error(), "hush") || !strings.Contains(err.Error(), "percent-encode") {
+			if !errors.Is(err, queue.ErrSettings) || strings.Contains(err.Error(), "hush") || !strings.Contains(err.Error(), "percent-encode") {
 				t.Errorf("%s with the password %q: %v", name, password, err)
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/url"
 	"os"
@@ -18,10 +19,14 @@ import (
 func (c Connection) connectError(where string, err error) error {
 	if bad := (*url.Error)(nil); errors.As(err, &bad) {
 		// Both that error and its cause quote the URL, which may hold a password.
-		return fmt.Errorf("cannot connect to %s: that is no URL of a server, such as nats://user:password@host:4222: percent-encode what is not a letter or a digit in the user's name and password", where)
+		return fmt.Errorf("cannot connect to %s: %w: that is no URL of a server, such as nats://user:password@host:4222: percent-encode what is not a letter or a digit in the user's name and password", where, ErrSettings)
+	}
+	if errors.Is(err, ErrSettings) {
+		return fmt.Errorf("cannot connect to %s: %w", where, err)
 	}
 	text := strings.ToLower(err.Error())
 	var (
+		file      *fs.PathError
 		authority x509.UnknownAuthorityError
 		invalid   x509.CertificateInvalidError
 		host      x509.HostnameError
@@ -33,6 +38,8 @@ func (c Connection) connectError(where string, err error) error {
 		return say(ErrCredentials, remedy)
 	}
 	switch {
+	case errors.As(err, &file): // of a context; others were looked at before
+		return fmt.Errorf("cannot connect to %s: %w: %w", where, ErrSettings, err)
 	case errors.As(err, &authority):
 		return say(ErrTLS, "the server's certificate is of an authority that is not trusted here: name the authority's file with --tlsca")
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:

@@ -25,6 +25,9 @@ var (
 	// ErrResultsLost: results of a batch can't be read any further. Those that
 	// were not read are still stored; a new iteration starts at the first.
 	ErrResultsLost = errors.New("the results can't be read any further")
+	// ErrSettings: what says how to reach the server can't be used: a file of
+	// credentials, keys or certificates, a context, a URL. Nothing was sent.
+	ErrSettings = errors.New("wrong settings of the connection")
 	// ErrCredentials: the server refuses the user, or the certificate. Nothing
 	// was sent.
 	ErrCredentials = errors.New("the server refuses these credentials")

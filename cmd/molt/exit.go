@@ -33,7 +33,8 @@ const exitCodes = `Exit codes:
        and none is infra_error; doctor: every check passed
     1  failure; run: the job raised; doctor: a check failed; isolation: a mode
        leaks what it does not declare; cancel: the job was done before
-    2  the command line, the configuration or a job is wrong: nothing ran
+    2  the command line, the configuration, a file of credentials or certificates,
+       a NATS context or a job is wrong: nothing ran
     3  the worker's side failed: infra_error, no interpreter or embedded
        server starts, lost results; run: the pool is full; batch: a job has no
        result or an infra_error
@@ -90,7 +91,7 @@ func exitCode(ctx context.Context, err error) int {
 	case errors.Is(err, queue.ErrNoServer), errors.Is(err, queue.ErrNotReady), errors.Is(err, queue.ErrNoJetStream), errors.Is(err, queue.ErrNoPool), errors.Is(err, queue.ErrShape),
 		errors.Is(err, queue.ErrCredentials), errors.Is(err, queue.ErrTLS), errors.Is(err, queue.ErrForbidden):
 		return exitNoServer
-	case errors.Is(err, queue.ErrTooLarge), errors.Is(err, queue.ErrIDUsed):
+	case errors.Is(err, queue.ErrTooLarge), errors.Is(err, queue.ErrIDUsed), errors.Is(err, queue.ErrSettings):
 		return exitUsage
 	case errors.Is(err, worker.ErrDrainDeadline):
 		return exitDrain
