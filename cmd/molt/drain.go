@@ -44,6 +44,10 @@ rest back, and its process exits with 0.
 serve again. --recycle replaces every interpreter by a fresh one, one after
 another, while jobs go on. Both take --pool, or mean all pools.
 
+It finds workers as molt status does: it listens for 2 s at most, and stops half a
+second after the latest answer. A worker that takes longer to answer is not found,
+also by "all": molt status shows who is left.
+
 The command waits until it is done, and says how it went. When --timeout passes
 the exit code is 5, and the worker goes on with what it was asked for. Jobs that
 were killed at the worker's drain timeout make it 7, an unknown worker 6, and a
@@ -57,7 +61,7 @@ user who may not ask for it 4.`,
 	flags.StringVar(&f.pool, "pool", "", "this pool alone; the worker stays")
 	flags.BoolVar(&f.recycle, "recycle", false, "replace the interpreters instead")
 	flags.BoolVar(&f.resume, "resume", false, "let drained pools serve again instead")
-	flags.Var(&f.timeout, "timeout", "how long to wait until it is done")
+	flags.Var(&f.timeout, "timeout", "how long to wait until it is done, once the workers are found")
 	return cmd
 }
 

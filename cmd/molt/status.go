@@ -36,6 +36,10 @@ func newStatusCommand(a *app) *cobra.Command {
 every interpreter its state, executions, memory, loaded modules, age, and why the
 one before it was replaced. WORKER, a name, shows that one alone.
 
+It listens for --timeout at most, and stops half a second after the latest
+answer: a worker that takes longer to answer is not shown, whatever --timeout
+is. Once found, each has --timeout to tell its status.
+
 --watch shows it anew every --interval, in place on a terminal, until Ctrl-C.
 WORKER may also be a service id, as nats micro ls and --json show it. When no
 worker is found the exit code is 6, when this user may not look 4.`,
@@ -53,7 +57,7 @@ worker is found the exit code is 6, when this user may not look 4.`,
 	flags.BoolVar(&f.json, "json", false, "print JSON, one line for each look")
 	flags.BoolVar(&f.watch, "watch", false, "look again and again")
 	flags.Var(&f.interval, "interval", "with --watch: how often")
-	flags.Var(&f.timeout, "timeout", "how long to wait for workers")
+	flags.Var(&f.timeout, "timeout", "how long to listen for workers at most")
 	return cmd
 }
 
