@@ -30,7 +30,8 @@ const (
 // exitCodes is the table that the help shows.
 const exitCodes = `Exit codes:
     0  success; run: the job's status is ok; batch: every job has a result
-       and none is infra_error; doctor: every check passed
+       and none is infra_error; doctor: every check passed; worker, dev: drained,
+       and what no server took the result of within 12 s comes again
     1  failure; run: the job raised; doctor: a check failed; isolation: a mode
        leaks what it does not declare; cancel: the job was done before
     2  the command line, the configuration, a file of credentials or certificates,

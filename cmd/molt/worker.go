@@ -42,7 +42,8 @@ func newWorkerCommand(a *app) *cobra.Command {
 		Short: "Serve pools of a NATS server until SIGTERM or SIGINT",
 		Long: `Serve the pools of the configuration file, or without one the pool "default",
 until SIGTERM or SIGINT. Then take no new jobs, finish those that run up to the
-drain timeout, give the rest back, and exit with 0. A second signal ends at
+drain timeout, give the rest back, and exit with 0. Results that no server takes
+within 12 s more are given up, and their jobs run again. A second signal ends at
 once. With nothing else named the server is ` + defaultServer + `.
 
 With a configuration file, flags such as --python and their variables beat what
