@@ -69,7 +69,8 @@ func (d *Delivery) Complete(ctx context.Context, r Result) error {
 	if err != nil {
 		// The job did its part: this delivery does not count.
 		err = fmt.Errorf("job %s: %w", d.Job.ID, err)
-		return errors.Join(err, d.giveBack(ctx, GiveBack{Delay: RetryDelay(d.Attempt), Excused: true, Reason: "its result could not be stored"}))
+		_, back := d.giveBack(ctx, GiveBack{Delay: RetryDelay(d.Attempt), Excused: true, Reason: "its result could not be stored"})
+		return errors.Join(err, back)
 	}
 	return d.replyAndAck(ctx, msg)
 }

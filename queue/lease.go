@@ -87,19 +87,21 @@ func RetryDelay(attempt int) time.Duration {
 	return delay/2 + rand.N(delay)
 }
 
-// GiveBack returns the job to the queue for another delivery. A worker that may
-// have lost the lease gives nothing back, which is no error: the job is another's,
-// and a late refusal would start it a third time.
-func (d *Delivery) GiveBack(ctx context.Context, how GiveBack) error {
+// GiveBack returns the job to the queue for another delivery, and reports whether it
+// did. A worker that may have lost the lease, or has no connection, gives nothing back,
+// which is no error: the job is another's or comes again by itself, and a late refusal
+// would start it a third time. With an error, a job that was given back counts the
+// delivery as an attempt.
+func (d *Delivery) GiveBack(ctx context.Context, how GiveBack) (given bool, err error) {
 	if !d.settle() {
-		return ErrSettled
+		return false, ErrSettled
 	}
 	return d.giveBack(ctx, how)
 }
 
-func (d *Delivery) giveBack(ctx context.Context, how GiveBack) error {
+func (d *Delivery) giveBack(ctx context.Context, how GiveBack) (given bool, err error) {
 	if !d.canGiveBack() {
-		return nil
+		return false, nil
 	}
 	var noted error
 	if how.Excused {
@@ -107,16 +109,16 @@ func (d *Delivery) giveBack(ctx context.Context, how GiveBack) error {
 		noted = d.note(ctx, how)
 	}
 	if !d.canGiveBack() {
-		return noted
+		return false, noted
 	}
 	body := []byte("-NAK")
 	if how.Delay > 0 {
 		body = fmt.Appendf(nil, `-NAK {"delay": %d}`, how.Delay.Nanoseconds())
 	}
 	if err := d.queue.nc.Publish(d.msg.Reply, body); err != nil {
-		return errors.Join(noted, fmt.Errorf("cannot give job %s back: %w", d.Job.ID, err))
+		return false, errors.Join(noted, fmt.Errorf("cannot give job %s back: %w", d.Job.ID, err))
 	}
-	return noted
+	return true, noted
 }
 
 // canGiveBack reports whether a refusal sent now arrives while the lease is

@@ -50,8 +50,8 @@ func TestLostLeaseStaysLost(t *testing.T) {
 		t.Errorf("a lost lease was extended: %v", err)
 	}
 	// It gives nothing back: the other worker keeps the job as long as it extends.
-	if err := late.GiveBack(testContext(t), queue.GiveBack{Excused: true, Reason: "late"}); err != nil {
-		t.Fatal(err)
+	if given, err := late.GiveBack(testContext(t), queue.GiveBack{Excused: true, Reason: "late"}); given || err != nil {
+		t.Fatalf("given back: %v, %v", given, err)
 	}
 	if h, err := taken.History(testContext(t)); err != nil || h.Counted != 1 {
 		t.Errorf("history %+v, %v", h, err)
@@ -99,8 +99,8 @@ func TestExcusedDeliveriesDoNotCount(t *testing.T) {
 		}
 		d.Note("w" + string(rune('0'+i)))
 		how := queue.GiveBack{Excused: i%3 != 2, Worker: "w" + string(rune('0'+i)), Reason: "drained"}
-		if err := d.GiveBack(testContext(t), how); err != nil {
-			t.Fatal(err)
+		if given, err := d.GiveBack(testContext(t), how); !given || err != nil {
+			t.Fatalf("given back: %v, %v", given, err)
 		}
 	}
 }
@@ -209,7 +209,7 @@ func TestExtendKeepsTheJobAndAnExpiredLeaseMovesIt(t *testing.T) {
 	if d.LeaseHeld(time.Now()) {
 		t.Error("the first worker believes to hold the lease still")
 	}
-	if err := d.GiveBack(testContext(t), queue.GiveBack{}); err != nil {
+	if _, err := d.GiveBack(testContext(t), queue.GiveBack{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := taken.Complete(ctx, okResult(taken)); err != nil {
@@ -260,7 +260,7 @@ func TestGiveBackRedeliversAtOnce(t *testing.T) {
 	b.publish("molt.jobs.default", nil, `{"code":"1"}`)
 	d := b.receive()
 	start := time.Now()
-	if err := d.GiveBack(testContext(t), queue.GiveBack{}); err != nil {
+	if _, err := d.GiveBack(testContext(t), queue.GiveBack{}); err != nil {
 		t.Fatal(err)
 	}
 	again := b.receive()

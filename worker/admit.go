@@ -142,7 +142,10 @@ func (p *pool) settleSpent(d *queue.Delivery) bool {
 		return false
 	}
 	death := queue.Death{Worker: history.LastWorker, Attempts: history.Counted,
-		Reason: fmt.Sprintf("%d deliveries ended without a result: the workers died or lost their leases while they had the job", history.Counted)}
+		Reason: "1 delivery ended without a result: the worker died or lost its lease while it had the job"}
+	if n := history.Counted; n != 1 {
+		death.Reason = fmt.Sprintf("%d deliveries ended without a result: the workers died or lost their leases while they had the job", n)
+	}
 	p.log.Error("gave up on a job", zap.String("batch", d.Job.Batch), zap.String("id", d.Job.ID), zap.String("reason", death.Reason), zap.String("last_worker", death.Worker))
 	r := p.signed(d.Refusal(queue.StatusInfraError, "AttemptsExhausted", death.Reason))
 	p.counts.dead.Add(1)

@@ -93,3 +93,49 @@ func TestDrainWhileAJobsAttemptsAreCounted(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A job whose lease is lost is not given back, and not counted as if it were.
+func TestLostLeaseIsNoGiveBack(t *testing.T) {
+	t.Parallel()
+	p, nc := newPool(t, time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	client, err := queue.NewClient(nc, queue.ClientOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := p.queue.Source()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.settling, p.settlers = ctx, newSettlers(p)
+	for _, lost := range []bool{true, false} {
+		if _, err := client.Submit(ctx, "default", queue.Job{Code: "1"}); err != nil {
+			t.Fatal(err)
+		}
+		if err := source.Ask(1); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case m := <-source.Messages():
+			d, err := p.queue.Receive(m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if lost {
+				d.LeasedSince(time.Time{})
+			}
+			p.hold(d)
+			p.giveBack(d, "drained")
+		case <-ctx.Done():
+			t.Fatal("no job came")
+		}
+	}
+	p.settlers.stop()
+	if given, unsettled := p.counts.givenBack.Load(), p.counts.unsettled.Load(); given != 1 || unsettled != 1 {
+		t.Errorf("%d jobs count as given back, %d as unsettled", given, unsettled)
+	}
+	if err := source.Close(ctx); err != nil {
+		t.Error(err)
+	}
+}

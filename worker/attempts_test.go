@@ -93,7 +93,7 @@ func TestDeliveryTooMany(t *testing.T) {
 	for _, name := range []string{"w7", "w8"} {
 		d := h.take()
 		d.Note(name)
-		if err := d.GiveBack(testContext(t), queue.GiveBack{}); err != nil {
+		if _, err := d.GiveBack(testContext(t), queue.GiveBack{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -110,7 +110,7 @@ func TestDeliveryTooMany(t *testing.T) {
 		t.Fatalf("%d records", len(dead))
 	}
 	m := h.lastDead()
-	if d := dead[0]; d.Attempts != 2 || d.Worker != "w8" || d.Reason == "" || string(m.Data) != body || m.Header.Get("Trace") != "kept" {
+	if d := dead[0]; d.Attempts != 2 || d.Worker != "w8" || !strings.HasPrefix(d.Reason, "2 deliveries ended") || string(m.Data) != body || m.Header.Get("Trace") != "kept" {
 		t.Errorf("%+v, %q %v", d, m.Data, m.Header)
 	}
 	await(t, "the end of the job", func() bool { return h.left() == 0 })
@@ -236,7 +236,7 @@ func TestDeadJobsOnlyWorker(t *testing.T) {
 	once := func(c *worker.Config) { c.Pools[0].Attempts, c.Pools[0].Stream.AckWait = 1, ackWait }
 	s, h := unserved(t, ackWait)
 	h.publish("molt.jobs.default", nil, `{"id":"x","code":"1"}`)
-	if err := h.take().GiveBack(testContext(t), queue.GiveBack{}); err != nil {
+	if _, err := h.take().GiveBack(testContext(t), queue.GiveBack{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := h.source.Close(testContext(t)); err != nil {
@@ -244,7 +244,7 @@ func TestDeadJobsOnlyWorker(t *testing.T) {
 	}
 	s.startWorker(once)
 	await(t, "the record", func() bool { return len(s.dead()) == 1 })
-	if d := s.dead()[0]; d.ID != "x" || d.Worker != "" {
+	if d := s.dead()[0]; d.ID != "x" || d.Worker != "" || !strings.HasPrefix(d.Reason, "1 delivery ended") {
 		t.Errorf("%+v", d)
 	}
 	g := newGate(t)

@@ -74,7 +74,7 @@ func TestLateIntakeHasNoLease(t *testing.T) {
 	if first.Attempt != 1 || again.Attempt != 2 || first.LeaseHeld(time.Now()) || !again.LeaseHeld(time.Now()) {
 		t.Errorf("attempt %d has the lease: %v, attempt %d: %v", first.Attempt, first.LeaseHeld(time.Now()), again.Attempt, again.LeaseHeld(time.Now()))
 	}
-	if err := first.GiveBack(ctx, queue.GiveBack{}); err != nil {
+	if _, err := first.GiveBack(ctx, queue.GiveBack{}); err != nil {
 		t.Error(err)
 	}
 	// What comes afterwards has its whole lease.

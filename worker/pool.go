@@ -197,9 +197,16 @@ func (p *pool) giveBackAs(d *queue.Delivery, how queue.GiveBack) {
 	how.Worker = p.worker.cfg.Name
 	p.settle(d, func(ctx context.Context) error {
 		p.log.Debug("giving a job back", zap.String("id", d.Job.ID), zap.String("why", how.Reason), zap.Duration("delay", how.Delay))
-		err := d.GiveBack(ctx, how)
-		if err == nil {
+		given, err := d.GiveBack(ctx, how)
+		switch {
+		case given:
 			p.counts.givenBack.Add(1)
+			if err != nil {
+				p.log.Warn("a job was given back, and its delivery counts as an attempt", zap.String("id", d.Job.ID), zap.Error(err))
+			}
+			return nil
+		case err == nil:
+			p.counts.unsettled.Add(1)
 		}
 		return err
 	})
