@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"maps"
 	"sync"
@@ -22,11 +23,20 @@ type Cancels struct {
 	onCancel func(key string)
 
 	mu      sync.Mutex
-	keys    map[string]time.Time // when each was cancelled
-	sweepAt int                  // how many there are when the old ones are forgotten
+	keys    map[keyHash]time.Time // when each was cancelled
+	sweepAt int                   // how many there are when the old ones are forgotten
 
 	stop context.CancelFunc
 	done chan struct{}
+}
+
+// keyHash stands for a key. A key is as long as whoever may cancel makes the subject, and
+// a million of them may be remembered.
+type keyHash [16]byte
+
+func hashKey(key string) keyHash {
+	sum := sha256.Sum256([]byte(key))
+	return keyHash(sum[:len(keyHash{})])
 }
 
 // WatchCancels returns when every cancel that is stored is known, and follows
@@ -36,7 +46,7 @@ func WatchCancels(ctx context.Context, nc *nats.Conn, s Subjects, onCancel func(
 	if err != nil {
 		return nil, err
 	}
-	c := &Cancels{subjects: s, onCancel: onCancel, keys: make(map[string]time.Time), done: make(chan struct{})}
+	c := &Cancels{subjects: s, onCancel: onCancel, keys: make(map[keyHash]time.Time), done: make(chan struct{})}
 	r := &reader{nc: nc, js: js, stream: s.ControlStream(), filter: s.CancelsAll(), inactive: cancelsInactive, again: true}
 	pending, err := r.open(ctx)
 	for ; err == nil && pending > 0; pending-- {
@@ -97,13 +107,13 @@ func (c *Cancels) remember(key string, at, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.keys) >= max(c.sweepAt, minSweep) {
-		maps.DeleteFunc(c.keys, func(_ string, at time.Time) bool { return now.Sub(at) > ControlMaxAge })
+		maps.DeleteFunc(c.keys, func(_ keyHash, at time.Time) bool { return now.Sub(at) > ControlMaxAge })
 		if len(c.keys) >= controlMaxMsgs {
 			clear(c.keys) // so many in one day that the stream has dropped most of them as well
 		}
 		c.sweepAt = min(2*len(c.keys), controlMaxMsgs)
 	}
-	c.keys[key] = at
+	c.keys[hashKey(key)] = at
 }
 
 // Has reports whether the job was cancelled within ControlMaxAge. Of a job that
@@ -115,7 +125,7 @@ func (c *Cancels) Has(d *Delivery) bool {
 	if len(c.keys) == 0 {
 		return false // as nearly always, and this is on every job's way
 	}
-	key := d.CancelKey()
+	key := hashKey(d.CancelKey())
 	at, ok := c.keys[key]
 	if ok && time.Since(at) > ControlMaxAge {
 		delete(c.keys, key)

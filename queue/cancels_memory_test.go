@@ -1,15 +1,19 @@
 package queue
 
 import (
+	"runtime"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
+	"unsafe"
+	"weak"
 )
 
 // A worker that has heard of many cancels forgets those that count no more, and no other.
 func TestCancelsForgetTheOldOnes(t *testing.T) {
 	t.Parallel()
-	c := &Cancels{keys: make(map[string]time.Time)}
+	c := &Cancels{keys: make(map[keyHash]time.Time)}
 	began := time.Now()
 	const days, each = 20, minSweep
 	for day := range days {
@@ -22,8 +26,24 @@ func TestCancelsForgetTheOldOnes(t *testing.T) {
 		}
 	}
 	for i := range each {
-		if _, ok := c.keys[strconv.Itoa((days-1)*each+i)]; !ok {
+		if _, ok := c.keys[hashKey(strconv.Itoa((days-1)*each+i))]; !ok {
 			t.Fatalf("cancel %d of the last day is forgotten", i)
 		}
+	}
+}
+
+// A key is not kept: a producer that may cancel can make it as long as a subject.
+func TestCancelsKeepNoKeys(t *testing.T) {
+	t.Parallel()
+	c := &Cancels{keys: make(map[keyHash]time.Time)}
+	remember := func() weak.Pointer[byte] {
+		key := []byte("default.jobs." + strings.Repeat("x", 4<<10))
+		c.remember(unsafe.String(&key[0], len(key)), time.Now(), time.Now())
+		return weak.Make(&key[0])
+	}
+	kept := remember()
+	runtime.GC()
+	if kept.Value() != nil || len(c.keys) != 1 {
+		t.Errorf("of %d cancels the key is still there", len(c.keys))
 	}
 }
