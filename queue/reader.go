@@ -44,11 +44,26 @@ type reader struct {
 	delivered  uint64 // messages of the present consumer
 	sequence   uint64 // in the stream, of the message that was last passed on
 	reconnects uint64 // of the connection, when the consumer was made
+
+	opens  int           // how many consumers it has made
+	opened time.Time     // when it made the last one
+	lasted time.Duration // how long that one was read; 0: it is read still, or was not made
+
+	clock func() time.Time // nil: time.Now
+}
+
+// Now makes the reader the clock of its patience.
+func (r *reader) Now() time.Time {
+	if r.clock != nil {
+		return r.clock()
+	}
+	return time.Now()
 }
 
 // open makes the consumer and returns how many messages are stored for it. A reader that
 // isn't open opens itself; what matters then is the first error.
 func (r *reader) open(ctx context.Context) (pending uint64, err error) {
+	r.lasted = 0
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	// The filter is part of the request's subject, so that permissions can hold a
@@ -72,17 +87,23 @@ func (r *reader) open(ctx context.Context) (pending uint64, err error) {
 		return 0, err
 	}
 	r.messages, r.delivered, r.reconnects = messages, 0, reconnects
+	r.opens, r.opened = r.opens+1, r.Now()
 	return consumer.CachedInfo().NumPending, nil
 }
 
 // next returns the next message. After an error the reader can be used again.
 func (r *reader) next(ctx context.Context) (jetstream.Msg, error) {
 	wait := backoff.NewExponentialBackOff(backoff.WithInitialInterval(100*time.Millisecond),
-		backoff.WithMaxInterval(5*time.Second), backoff.WithMaxElapsedTime(readerPatience))
+		backoff.WithMaxInterval(5*time.Second), backoff.WithMaxElapsedTime(readerPatience), backoff.WithClockProvider(r))
 	for {
 		msg, err := r.try(ctx)
 		if err == nil || ctx.Err() != nil || final(err) {
 			return msg, err
+		}
+		// The patience begins when the trouble does. A consumer that was read for so long
+		// has shown heartbeats: it worked.
+		if r.lasted > readerLook {
+			wait.Reset()
 		}
 		pause := wait.NextBackOff()
 		if pause == backoff.Stop {
@@ -151,5 +172,6 @@ func (r *reader) close() {
 	if r.messages != nil {
 		r.messages.Stop()
 		r.messages = nil
+		r.lasted = r.Now().Sub(r.opened)
 	}
 }
