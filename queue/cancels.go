@@ -70,21 +70,40 @@ func WatchCancels(ctx context.Context, nc *nats.Conn, s Subjects, onCancel func(
 func (c *Cancels) follow(life context.Context, r *reader) {
 	defer close(c.done)
 	defer r.close()
-	again := backoff.NewExponentialBackOff(backoff.WithInitialInterval(time.Second), backoff.WithMaxElapsedTime(0))
+	o := newOutages()
 	for life.Err() == nil {
 		m, err := r.next(life)
 		if err == nil {
-			again.Reset()
 			c.onCancel(c.add(m))
 			continue
 		}
-		timer := time.NewTimer(again.NextBackOff())
+		timer := time.NewTimer(o.pause(r.opens))
 		select {
 		case <-timer.C:
 		case <-life.Done():
 			timer.Stop()
 		}
 	}
+}
+
+// outages paces what comes after the errors that the reader gives up at.
+type outages struct {
+	again *backoff.ExponentialBackOff
+	opens int // of the reader, at the last of them
+}
+
+func newOutages() *outages {
+	return &outages{again: backoff.NewExponentialBackOff(backoff.WithInitialInterval(time.Second), backoff.WithMaxElapsedTime(0))}
+}
+
+// pause says how long to wait after an error. It grows as long as the reader makes no
+// consumer: once it has, the error is of another outage, whether or not a cancel came.
+func (o *outages) pause(opens int) time.Duration {
+	if opens != o.opens {
+		o.opens = opens
+		o.again.Reset()
+	}
+	return o.again.NextBackOff()
 }
 
 // add remembers the cancel that a message asks for.

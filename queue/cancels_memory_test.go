@@ -47,3 +47,23 @@ func TestCancelsKeepNoKeys(t *testing.T) {
 		t.Errorf("of %d cancels the key is still there", len(c.keys))
 	}
 }
+
+// However many outages there were, the first pauses of the next are short, also when no
+// cancel came between them; within one outage they grow.
+func TestPausesOfAnOutage(t *testing.T) {
+	t.Parallel()
+	const longestFirst = 3 * time.Second / 2 // a second, and a half by chance
+	o := newOutages()
+	for opens := range 20 {
+		if first := o.pause(opens); first > longestFirst {
+			t.Errorf("outage %d: the first pause is %v", opens, first)
+		}
+		var last time.Duration
+		for range 10 {
+			last = o.pause(opens)
+		}
+		if last <= longestFirst {
+			t.Errorf("outage %d: the last pause is %v", opens, last)
+		}
+	}
+}
