@@ -21,6 +21,9 @@ import (
 // without an answer end it.
 const pingInterval = 20 * time.Second
 
+// connectTimeout bounds one attempt to connect, and the first answer after it.
+const connectTimeout = 5 * time.Second
+
 // Connection says how to reach a NATS server, in the terms that NATS users know.
 type Connection struct {
 	// URL is one or more server URLs, separated by commas.
@@ -45,7 +48,8 @@ type Connection struct {
 	InboxPrefix string
 
 	// OnEvent is told of disconnects, reconnects and asynchronous errors; of those
-	// that come with each attempt to reconnect now and then.
+	// that come with each attempt to reconnect now and then. An attempt that the
+	// server ends at once is no reconnect.
 	OnEvent func(event string, err error)
 	// Unbuffered makes publishes fail while the connection is down instead of
 	// keeping them for later. A worker needs that: a job that it gives back must
@@ -113,7 +117,7 @@ func (c Connection) options() ([]nats.Option, error) {
 		nats.IgnoreAuthErrorAbort(),
 		nats.ReconnectWait(250 * time.Millisecond),
 		nats.ReconnectJitter(250*time.Millisecond, time.Second),
-		nats.Timeout(5 * time.Second),
+		nats.Timeout(connectTimeout),
 		// A server that went away without a word is noticed within a minute; the
 		// library's own interval takes six.
 		nats.PingInterval(pingInterval),
@@ -138,13 +142,19 @@ func (c Connection) handlers() []nats.Option {
 		return []nats.Option{nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})}
 	}
 	refusals := occasionally(func(_ *nats.Conn, err error) { on("refused", err) })
+	up := true // as it was told; the library calls its handlers one after another
 	return []nats.Option{
 		nats.DisconnectErrHandler(func(nc *nats.Conn, err error) {
-			if !nc.IsClosed() { // our own doing is no event
+			if !nc.IsClosed() && up { // our own doing is no event
+				up = false
 				on("disconnected", err)
 			}
 		}),
-		nats.ReconnectHandler(func(*nats.Conn) { on("reconnected", nil) }),
+		nats.ReconnectHandler(func(nc *nats.Conn) {
+			if up = CameBack(context.Background(), nc); up {
+				on("reconnected", nil)
+			}
+		}),
 		nats.ReconnectErrHandler(occasionally(func(_ *nats.Conn, err error) { on("cannot reconnect", err) })),
 		nats.LameDuckModeHandler(func(*nats.Conn) { on("the server is about to shut down", nil) }),
 		nats.ErrorHandler(func(nc *nats.Conn, _ *nats.Subscription, err error) {
@@ -156,6 +166,22 @@ func (c Connection) handlers() []nats.Option {
 			}
 		}),
 	}
+}
+
+// CameBack reports, right after a reconnect, whether the connection is up. A server may accept
+// a user and then end the connection, before it answers anything: for a part of a second it
+// does so with each whose credentials have just expired.
+func CameBack(ctx context.Context, nc *nats.Conn) bool {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	attempt := nc.Stats().Reconnects
+	if !nc.IsConnected() {
+		return false
+	}
+	err := nc.FlushWithContext(ctx)
+	// A server that is slow has not refused.
+	answered := err == nil || errors.Is(err, context.DeadlineExceeded)
+	return answered && nc.IsConnected() && nc.Stats().Reconnects == attempt
 }
 
 // credentials are who this is, and whom to trust.

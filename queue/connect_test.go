@@ -261,6 +261,41 @@ func TestRefusedReconnectsGoOn(t *testing.T) {
 	}
 }
 
+// A server that ends a connection right after its handshake, as it does in the last second of
+// credentials, is not back.
+func TestRefusedAttemptsAreNoReconnects(t *testing.T) {
+	t.Parallel()
+	const refused = 2
+	server := testkit.NewMoody(t, func(n int) bool { return 1 <= n && n <= refused })
+	type news struct {
+		event    string
+		accepted int
+	}
+	told := make(chan news, 64)
+	nc, err := queue.Connect(queue.Connection{URL: server.URL, OnEvent: func(event string, _ error) {
+		if event == "disconnected" || event == "reconnected" {
+			told <- news{event, server.Accepted()}
+		}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := make(chan struct{})
+	nc.SetClosedHandler(func(*nats.Conn) { close(closed) })
+	defer func() { nc.Close(); <-closed }()
+	server.Drop()
+	for _, want := range []string{"disconnected", "reconnected"} {
+		select {
+		case got := <-told:
+			if got.event != want || want == "reconnected" && got.accepted != 1+refused+1 {
+				t.Fatalf("told %q at connection %d, want %q", got.event, got.accepted, want)
+			}
+		case <-testContext(t).Done():
+			t.Fatalf("not told that it is %s", want)
+		}
+	}
+}
+
 // A password that is not percent-encoded spoils its URL, and is not told of by the error.
 func TestErrorsOfURLsHoldNoSecret(t *testing.T) {
 	t.Parallel()

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -38,7 +39,8 @@ type ConnectionStatus struct {
 	Since time.Time `json:"since"`
 	// Server is the connected server's URL, without its password.
 	Server string `json:"server,omitempty"`
-	// Reconnects counts how often the connection came back.
+	// Reconnects counts how often the connection came back; attempts that the server
+	// refused don't count.
 	Reconnects uint64 `json:"reconnects"`
 	// Error is what was wrong last, while it is not connected.
 	Error string `json:"error,omitempty"`
@@ -194,31 +196,44 @@ type connectionWatch struct {
 	explain func(error) error // nil: nothing more is known
 	changes chan nats.Status
 	since   atomic.Pointer[time.Time]
+	back    atomic.Uint64 // how often it came back
+	cancel  context.CancelFunc
 	done    chan struct{}
 }
 
 // watchConnection watches until stop is called.
 func watchConnection(nc *nats.Conn, explain func(error) error) *connectionWatch {
-	c := &connectionWatch{nc: nc, explain: explain, changes: nc.StatusChanged(nats.CONNECTED, nats.RECONNECTING, nats.CLOSED), done: make(chan struct{})}
+	ctx, cancel := context.WithCancel(context.Background())
+	c := &connectionWatch{nc: nc, explain: explain, cancel: cancel, changes: nc.StatusChanged(nats.CONNECTED, nats.RECONNECTING, nats.CLOSED), done: make(chan struct{})}
 	now := time.Now()
 	c.since.Store(&now)
+	// The library counts attempts, also those that the server refuses.
+	attempt := nc.Stats().Reconnects
 	go func() {
 		defer close(c.done)
-		for range c.changes {
+		for change := range c.changes {
 			now := time.Now()
 			c.since.Store(&now)
+			if change != nats.CONNECTED {
+				continue
+			}
+			if latest := nc.Stats().Reconnects; latest != attempt && queue.CameBack(ctx, nc) {
+				attempt = latest
+				c.back.Add(1)
+			}
 		}
 	}()
 	return c
 }
 
 func (c *connectionWatch) stop() {
+	c.cancel()
 	c.nc.RemoveStatusListener(c.changes)
 	<-c.done
 }
 
 func (c *connectionWatch) status() ConnectionStatus {
-	s := ConnectionStatus{State: "reconnecting", Since: *c.since.Load(), Server: queue.ServerURL(c.nc), Reconnects: c.nc.Stats().Reconnects}
+	s := ConnectionStatus{State: "reconnecting", Since: *c.since.Load(), Server: queue.ServerURL(c.nc), Reconnects: c.back.Load()}
 	switch {
 	case c.nc.IsConnected():
 		s.State = "connected"

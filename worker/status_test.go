@@ -213,7 +213,8 @@ func TestNotReadyWithoutServer(t *testing.T) {
 	}
 	defer func() { _ = server.Close() }()
 	await(t, "a worker that is ready again", func() bool { return w.Ready() == nil })
-	if c := w.Status().Connection; c.State != "connected" || c.Reconnects == 0 || c.Error != "" {
+	await(t, "the counted reconnect", func() bool { return w.Status().Connection.Reconnects > 0 })
+	if c := w.Status().Connection; c.State != "connected" || c.Error != "" {
 		t.Errorf("after the server's return: %+v", c)
 	}
 }
