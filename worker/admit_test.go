@@ -5,54 +5,21 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
-	"github.com/seed-0f8c9bb6/molt/isolation"
 	"github.com/seed-0f8c9bb6/molt/queue"
-	"github.com/seed-0f8c9bb6/molt/queue/embednats"
 )
 
 // A drain that ends the question how often a job was tried gives the job back at once,
 // as every other that has not started.
 func TestDrainWhileAJobsAttemptsAreCounted(t *testing.T) {
 	t.Parallel()
-	server, err := embednats.Start(embednats.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := server.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
-	nc, err := queue.Connect(queue.Connection{URL: server.URL()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	closed := make(chan struct{})
-	nc.SetClosedHandler(func(_ *nats.Conn) { close(closed) })
-	defer func() { nc.Close(); <-closed }()
-	mode, err := isolation.Lookup("shared")
-	if err != nil {
-		t.Fatal(err)
-	}
-	subjects, err := queue.NewSubjects("")
-	if err != nil {
-		t.Fatal(err)
-	}
+	p, nc := newPool(t, time.Minute)
+	core, logs := observer.New(zap.DebugLevel)
+	p.cfg.Attempts, p.log = 1, zap.New(core)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	core, logs := observer.New(zap.DebugLevel)
-	w := &Worker{cfg: Config{Name: "w1", Subjects: subjects, Results: queue.ResultStreams{MaxAge: time.Hour, DeadMaxAge: time.Hour}}, log: zap.New(core)}
-	p, err := openPool(ctx, nc, w, PoolConfig{
-		Stream: queue.PoolStream{Pool: "default", Isolation: mode.Name, AckWait: time.Minute},
-		Mode:   mode, Interpreters: 1, Attempts: 1,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	client, err := queue.NewClient(nc, queue.ClientOptions{})
 	if err != nil {
 		t.Fatal(err)

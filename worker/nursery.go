@@ -127,7 +127,7 @@ func (n *nursery) startMissing() {
 	}
 	for range missing {
 		n.births++
-		dir := fmt.Sprintf("%s-%d-%d", n.pool.name, n.pool.shift, n.births)
+		dir := fmt.Sprintf("%s-%d-%d", n.pool.name, n.pool.begun, n.births)
 		n.brood.starting++
 		n.work.Go(func() { n.start(dir) })
 	}

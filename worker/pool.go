@@ -62,8 +62,8 @@ type pool struct {
 
 	killed atomic.Bool
 
-	// shift counts the shifts; shifts guards their beginning and end.
-	shift   int
+	// begun counts the shifts; shifts guards their beginning and end.
+	begun   int
 	shifts  sync.Mutex
 	stage   stage
 	present *shift // nil: there was none yet

@@ -38,7 +38,7 @@ func (p *pool) begin() (*shift, error) {
 	if p.over || p.stage == stageServing || p.stage == stageDraining {
 		return nil, errors.New("it serves or drains at present: wait until it is drained")
 	}
-	p.shift++
+	p.begun++
 	p.killed.Store(false)
 	p.settlers = newSettlers(p)
 	p.fetching, p.stopFetching = context.WithCancelCause(context.Background())
@@ -153,7 +153,7 @@ func (p *pool) drainShift(ctx context.Context, s *shift) error {
 // endShift stops the pool in order: fetching, waiting jobs, running jobs, interpreters,
 // settlements.
 func (p *pool) endShift(s *shift) {
-	// By the time that it fires another shift may have begun.
+	// This shift's: by the time that it fires another may have begun.
 	deadline := time.AfterFunc(p.worker.cfg.DrainTimeout, func() { s.stopRunning(ErrDrainDeadline) })
 	slotsEnded := make(chan struct{})
 	p.leaseWG.Go(func() { p.freeSlots(p.running, slotsEnded) })

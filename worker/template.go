@@ -47,7 +47,7 @@ func newTemplate(p *pool) *template {
 // keep starts the template, and the next when it has died, until ctx ends.
 func (t *template) keep(ctx context.Context) {
 	for n := 1; ctx.Err() == nil; n++ {
-		dir := fmt.Sprintf("%s-%d-template-%d", t.pool.name, t.pool.shift, n)
+		dir := fmt.Sprintf("%s-%d-template-%d", t.pool.name, t.pool.begun, n)
 		spec := t.pool.spec(dir)
 		err := t.live(ctx, spec)
 		_ = os.RemoveAll(spec.Dir)

@@ -188,7 +188,7 @@ func (a *app) benchSession(ctx context.Context, cfg configs.Config, f *benchFlag
 		Progress: func(what string) { a.notef("bench: %s", what) },
 	}, workloads)
 	if err != nil {
-		return r, fmt.Errorf("cannot finish the benchmark: %w", err)
+		return r, unfinished(err)
 	}
 	return r, nil
 }
@@ -196,13 +196,15 @@ func (a *app) benchSession(ctx context.Context, cfg configs.Config, f *benchFlag
 // printReport prints what a benchmark found, or says that it failed.
 func (a *app) printReport(f *benchFlags, report interface{ WriteTable(io.Writer) error }, failed error) error {
 	if failed != nil {
-		return fmt.Errorf("cannot finish the benchmark: %w", failed)
+		return unfinished(failed)
 	}
 	if f.json {
 		return json.NewEncoder(a.Out).Encode(report)
 	}
 	return report.WriteTable(a.Out)
 }
+
+func unfinished(err error) error { return fmt.Errorf("cannot finish the benchmark: %w", err) }
 
 // refuseFlags names the first of the flags that was given but says nothing to this way of
 // measuring.

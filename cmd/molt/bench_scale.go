@@ -81,7 +81,7 @@ func (a *app) benchScale(cmd *cobra.Command, f *benchFlags) (err error) {
 	defer func() { err = errors.Join(err, bare.Stop()) }()
 	report, err := a.benchCrew(ctx, cfg, f, bare)
 	if err != nil {
-		return a.printReport(f, report, err)
+		return err
 	}
 	// Last: this process then yields to its interpreters for good, and so would the workers
 	// that it starts.
@@ -111,7 +111,7 @@ func (a *app) benchCrew(ctx context.Context, cfg configs.Config, f *benchFlags, 
 		return r, err
 	}
 	defer func() { err = errors.Join(err, bus.Close(context.WithoutCancel(ctx))) }()
-	return benchmark.Scale(ctx, benchmark.ScaleOptions{
+	r, err = benchmark.Scale(ctx, benchmark.ScaleOptions{
 		Options: benchmark.Options{
 			Client: s.client, Bare: bare, Bus: bus, Rounds: f.rounds, Scale: f.size, Window: f.window,
 			Progress: func(what string) { a.notef("bench: %s", what) },
@@ -120,4 +120,8 @@ func (a *app) benchCrew(ctx context.Context, cfg configs.Config, f *benchFlags, 
 		Workers: f.scale.workers, Interpreters: scaleInterpreters,
 		Backlog: int(scaleBacklog * f.size), AckWaits: f.scale.ackWaits,
 	})
+	if err != nil {
+		return r, unfinished(err)
+	}
+	return r, nil
 }
